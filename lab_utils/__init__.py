@@ -1,0 +1,43 @@
+"""Distributed ML inference, simulated, on Kubernetes: what the notebooks call.
+
+    import lab_utils as lab
+
+    lab.ensure()                        # cluster up; worker built, loaded, applied and ready
+    run = lab.fire(rate_rps=20, duration_s=30, faults=[lab.faults.kill("primary", at_s=10)])
+    ax = lab.charts.timeline(run)
+
+The verbs are kubectl's. Names are looked up when first used, so that `import lab_utils` is quick
+and the cluster's own processes, which are part of this package, load nothing they do not need.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_SESSION = frozenset({
+    "apply", "build_image", "by_profile", "delete", "doctor", "down", "ensure", "faults",
+    "fidelity", "fire", "fire_closed", "get", "infer", "kubeconfig", "load_image", "logs", "pods",
+    "reset", "scale", "selector_switch", "status", "up", "url", "wait",
+})  # fmt: skip
+_ELSEWHERE = {
+    "LabError": "errors:LabError",
+    "Run": "runs:Run",
+    "analysis": "analysis",
+    "charts": "charts",
+    "check": "course.checks:check",
+    "theory": "theory",
+}
+__all__ = [*sorted(_SESSION), *_ELSEWHERE]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SESSION:
+        return getattr(import_module("lab_utils.session").lab(), name)
+    if name in _ELSEWHERE:
+        module_name, _, attribute = _ELSEWHERE[name].partition(":")
+        module = import_module(f"lab_utils.{module_name}")
+        return getattr(module, attribute) if attribute else module
+    raise AttributeError(f"lab_utils has no {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

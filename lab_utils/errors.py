@@ -1,0 +1,66 @@
+"""Every error the lab raises on purpose, in one tree.
+
+An error is one sentence a learner can act on: what was being done, to what, seen against wanted,
+and the next step.
+
+    LabError
+    ├── InvalidInput (also a ValueError)   an argument or a setting that cannot be used
+    │   └── ManifestError                  a manifest the cluster would refuse, or that is not there
+    ├── BackendUnavailable                 Docker, Kind or a context cannot be used here
+    ├── ClusterError                       the cluster answered no, or not at all
+    │   ├── ClusterNotRunning              there is nothing to talk to
+    │   ├── PortBusy                       a port the cluster needs is taken
+    │   ├── NotFound                       the object is not in the cluster
+    │   └── NotReady                       a condition was not reached in time
+    ├── ImageError                         a build or a load of an image failed
+    ├── LoadError                          the load generator could not run
+    └── EmptyRun                           a table has no rows to say something about
+"""
+
+
+class LabError(Exception):
+    """What every error of the lab is."""
+
+
+class InvalidInput(LabError, ValueError):
+    """An argument or a setting that cannot be used; the message names it."""
+
+
+class ManifestError(InvalidInput):
+    """A manifest that is not there, cannot be read, or that the cluster refuses."""
+
+
+class BackendUnavailable(LabError):
+    """The chosen backend cannot be used on this machine."""
+
+
+class ClusterError(LabError):
+    """The cluster refused a request or did not answer."""
+
+
+class ClusterNotRunning(ClusterError):
+    """There is no cluster of this name to talk to."""
+
+
+class PortBusy(ClusterError):
+    """A port the cluster needs is taken by another process."""
+
+
+class NotFound(ClusterError):
+    """The object is not in the cluster."""
+
+
+class NotReady(ClusterError):
+    """A condition was not reached in time."""
+
+
+class ImageError(LabError):
+    """An image could not be built or loaded."""
+
+
+class LoadError(LabError):
+    """The load generator could not run."""
+
+
+class EmptyRun(LabError):
+    """A table has no rows to say something about."""
