@@ -1,0 +1,55 @@
+import asyncio
+
+import pytest
+
+from worker.device import Accelerator, Job
+from worker.engine import Engine
+from worker.metrics import CpuQuota, Metrics
+
+V2 = "usage_usec 900\nnr_periods 10\nnr_throttled 4\nthrottled_usec 250000\n"
+V1 = "nr_periods 10\nnr_throttled 4\nthrottled_time 250000000\n"
+
+
+def quota(root) -> dict[str, float]:
+    return {
+        sample.name: sample.value
+        for metric in CpuQuota(root).collect()
+        for sample in metric.samples
+    }
+
+
+@pytest.mark.parametrize(("file", "text"), [("cpu.stat", V2), ("cpu/cpu.stat", V1)])
+def test_throttling_is_read_from_either_version_of_cgroups(tmp_path, file, text):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / file).write_text(text)
+    assert quota(tmp_path) == {
+        "lab_cpu_periods_total": 10,
+        "lab_cpu_throttled_periods_total": 4,
+        "lab_cpu_throttled_seconds_total": 0.25,
+    }
+
+
+@pytest.mark.parametrize("text", [None, "", "usage_usec 900\n"], ids=["missing", "empty", "root"])
+def test_without_counters_there_are_no_series_rather_than_zeros(tmp_path, text):
+    if text is not None:
+        (tmp_path / "cpu.stat").write_text(text)
+    assert quota(tmp_path) == {}
+
+
+async def test_times_are_told_by_phase_in_buckets_around_the_mean(tmp_path):
+    loop = asyncio.get_running_loop()
+    engine = Engine(Accelerator(loop), slots=1, places=1, loop=loop)
+    metrics = Metrics(engine, mean_service_s=0.02, cgroup_root=tmp_path)
+    served = Job(0.02, 1.0, loop.create_future(), started_s=1.03, ended_s=1.05)
+    metrics.observe(served, total_s=0.06)
+    metrics.count(200)
+    text = metrics.render().decode()
+    for line in (
+        'lab_request_seconds_bucket{le="0.02",phase="queue"} 0.0',
+        'lab_request_seconds_sum{phase="total"} 0.06',
+        'lab_request_seconds_count{phase="service"} 1.0',
+        'lab_requests_total{code="200"} 1.0',
+        "lab_requests_in_flight 0.0",
+        "lab_queue_depth 0.0",
+    ):
+        assert line in text

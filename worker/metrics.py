@@ -1,0 +1,103 @@
+"""What Prometheus reads from a worker: time by phase, load, its process and its CPU quota.
+
+Hides metric names and where the kernel keeps them. Never samples in the background: numbers are
+read when somebody asks.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from worker.device import Job
+from worker.engine import Engine
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# In multiples of the mean service time: what matters is how long a request is against its work.
+_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 7.5, 10, 15, 25, 50)
+
+
+class Metrics:
+    """The metrics of one worker."""
+
+    def __init__(self, engine: Engine, *, mean_service_s: float, cgroup_root: Path) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(CpuQuota(cgroup_root))
+        seconds = Histogram(
+            "lab_request_seconds",
+            "Time of answered requests. queue and service are on the ideal timeline; total is what "
+            "passed, so total - queue - service is the lateness of this process.",
+            ["phase"],
+            buckets=[(mean_service_s or 0.1) * multiple for multiple in _BUCKETS],
+            registry=self._registry,
+        )
+        self._queue, self._service, self._total = (
+            seconds.labels(phase) for phase in ("queue", "service", "total")
+        )
+        self._requests = Counter(
+            "lab_requests", "Infer requests by status code.", ["code"], registry=self._registry
+        )
+        in_flight = Gauge("lab_requests_in_flight", "Requests in service.", registry=self._registry)
+        in_flight.set_function(lambda: engine.running)
+        depth = Gauge("lab_queue_depth", "Requests waiting for a slot.", registry=self._registry)
+        depth.set_function(lambda: engine.waiting)
+
+    def count(self, code: int) -> None:
+        """Record that an infer request was answered with this status code."""
+        self._requests.labels(code).inc()
+
+    def observe(self, job: Job, total_s: float) -> None:
+        """Record the times of a job that was served."""
+        self._queue.observe(job.queue_s)
+        self._service.observe(job.took_s)
+        self._total.observe(total_s)
+
+    def render(self) -> bytes:
+        """Write all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class CpuQuota(Collector):
+    """Counters of the kernel's CPU bandwidth control for this container.
+
+    Where its files cannot be read there are no series, rather than zeros.
+    https://docs.kernel.org/scheduler/sched-bwc.html#statistics
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._files = (root / "cpu.stat", root / "cpu" / "cpu.stat")  # cgroup v2, v1
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the counters now."""
+        stat = self._read()
+        if "nr_periods" not in stat:
+            return
+        seconds = stat.get("throttled_usec", 0) / 1e6 + stat.get("throttled_time", 0) / 1e9
+        for name, text, value in (
+            ("lab_cpu_periods", "Periods in which the container wanted CPU.", stat["nr_periods"]),
+            ("lab_cpu_throttled_periods", "Periods that used up the quota.", stat["nr_throttled"]),
+            ("lab_cpu_throttled_seconds", "Time spent stopped by the CPU limit.", seconds),
+        ):
+            yield CounterMetricFamily(name, text, value=value)
+
+    def _read(self) -> dict[str, int]:
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                words = file.read_text().split()
+                return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+        return {}

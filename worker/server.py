@@ -1,0 +1,76 @@
+"""Puts the parts of a worker together and serves until it is told to end.
+
+The one place that knows every part. Never imported by any of them.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from worker.app import create_app
+from worker.device import Accelerator, Device, Processor
+from worker.engine import Engine
+from worker.lifecycle import CloseWhenDraining, GracefulServer, Lifecycle
+from worker.metrics import Metrics
+from worker.settings import InvalidSettings, Settings
+
+
+def run() -> None:
+    """Serve with the settings of the environment; return when the last answer was sent."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        settings = Settings.from_env(os.environ)
+    except InvalidSettings as exc:
+        raise SystemExit(f"{exc} See worker/README.md.") from exc
+    asyncio.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: What to be.
+
+    Raises:
+        SystemExit: The address cannot be used; uvicorn has logged why.
+    """
+    loop = asyncio.get_running_loop()
+    lifecycle = Lifecycle()
+    engine = Engine(_device(settings, loop), slots=settings.slots, places=settings.queue, loop=loop)
+    metrics = Metrics(
+        engine,
+        mean_service_s=settings.service_ms / 1000,
+        cgroup_root=Path(settings.cgroup_root),
+    )
+    app = CloseWhenDraining(create_app(settings, engine, metrics, lifecycle), lifecycle)
+    loading = asyncio.create_task(lifecycle.load(settings.load_s))
+    await GracefulServer(_config(app, settings), lifecycle).serve()
+    loading.cancel()
+
+
+def _device(settings: Settings, loop: asyncio.AbstractEventLoop) -> Device:
+    if settings.mode == "burn":
+        return Processor(loop, settings.slots)
+    return Accelerator(loop)
+
+
+def _config(app: CloseWhenDraining, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.address,
+        port=settings.port,
+        http="httptools",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",  # nothing is acquired that the process's end does not give back
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+    )

@@ -1,0 +1,78 @@
+"""What the environment tells a worker, read and checked once at start.
+
+Hides names, types and bounds of the variables. Never reads a file, never guesses: a value that
+cannot be used ends the process with one sentence.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, ValidationError
+
+MAX_SERVICE_MS = 600_000.0
+"""Longest service time accepted, ten minutes: longer is a typing error in a unit."""
+
+ServiceMs = Annotated[float, Field(ge=0, le=MAX_SERVICE_MS, allow_inf_nan=False)]
+
+
+class InvalidSettings(ValueError):
+    """A variable of the environment cannot be used; the message names it."""
+
+
+class Settings(BaseModel):
+    """Settings of one worker: `WORKER_<FIELD>`, and what the downward API says about the pod."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        populate_by_name=True,
+        alias_generator=AliasGenerator(validation_alias=lambda field: f"WORKER_{field.upper()}"),
+    )
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    host: str = "127.0.0.1"
+    model: str = Field(default="clock", pattern=r"^[A-Za-z0-9._-]+$")
+    version: str = Field(default="1", pattern=r"^[A-Za-z0-9._-]+$")
+    mode: Literal["sleep", "burn"] = "sleep"
+    service_ms: ServiceMs = 100.0
+    distribution: Literal["const", "exponential", "lognormal"] = "const"
+    cv: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
+    seed: int = 0
+    slots: int = Field(default=1, ge=1, le=1024)
+    queue: int = Field(default=64, ge=0, le=100_000)
+    load_s: float = Field(default=0.0, ge=0, le=3600, allow_inf_nan=False)
+
+    pod_ip: str = Field(default="", validation_alias="POD_IP")
+    pod_name: str = Field(default="", validation_alias="POD_NAME")
+    node_name: str = Field(default="", validation_alias="NODE_NAME")
+    role: str = Field(default="", validation_alias="ROLE")
+    cgroup_root: str = Field(default="/sys/fs/cgroup", validation_alias="CGROUP_ROOT")
+
+    @property
+    def address(self) -> str:
+        """The address to listen on: the pod's own if there is one.
+
+        The pods of an embedded cluster share this machine's network, each with an address of its
+        own, so `0.0.0.0` would take the port from all the others.
+        """
+        return self.pod_ip or self.host
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings from environment variables; others than ours are ignored.
+
+        Args:
+            environ: Names and values, such as os.environ.
+
+        Returns:
+            The settings, with defaults for what is not set.
+
+        Raises:
+            InvalidSettings: A value cannot be used; the message names each such variable.
+        """
+        try:
+            return cls.model_validate(dict(environ))
+        except ValidationError as exc:
+            wrong = "; ".join(
+                f"{error['loc'][0]}={error['input']!r}: {error['msg']}" for error in exc.errors()
+            )
+            raise InvalidSettings(f"Cannot start with {wrong}.") from exc
