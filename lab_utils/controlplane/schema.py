@@ -1,0 +1,250 @@
+"""From JSON to what Kubernetes would have understood of it.
+
+Hides the rules of Go's JSON decoder and encoder: what is an unknown field, what is a type error and
+how it is worded, what is left out of an answer because it is empty. Never judges a value that has
+the right type (that is `validation`).
+"""
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from lab_utils.controlplane import shapes
+from lab_utils.controlplane.quantities import canonical_quantity, round_to_milli
+from lab_utils.controlplane.shapes import Type
+from lab_utils.controlplane.status import ApiError, Object, bad_request
+from lab_utils.errors import InvalidInput
+
+# Fields that are no pointers in Go: their zero value is not written.
+_OMITTED_ZEROS = frozenset({
+    "hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "paused",
+    "unschedulable", "publishNotReadyAddresses", "minReadySeconds", "hostPort", "nodePort",
+    "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas",
+    "fullyLabeledReplicas", "observedGeneration", "initialDelaySeconds", "count",
+    "active", "succeeded", "failed", "healthCheckNodePort",
+})  # fmt: skip
+# Strings that are pointers in Go, or always written: "" is a value.
+_KEPT_EMPTY = frozenset({("DiscoveryV1EndpointPort", "name"), ("V1Volume", "name")})
+_INTEGERS = {"int32": 2**31, "int64": 2**63}
+_GO_SCALARS = {"boolean": "bool", "bytes": "[]uint8", "number": "float64", "any": "interface {}"}
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_LAYOUTS = {"time": "2006-01-02T15:04:05Z07:00", "microtime": "2006-01-02T15:04:05.000000Z07:00"}
+
+
+class DecodeError(ValueError):
+    """A value of the wrong type; the text is what Go's decoder says."""
+
+
+def check(kind: str, obj: Object) -> list[str]:
+    """Find what strict decoding refuses.
+
+    Args:
+        kind: A served kind.
+        obj: The object as it came.
+
+    Returns:
+        Texts like `unknown field "spec.foo"`, in the order of the document.
+
+    Raises:
+        ApiError: 400, a field has the wrong type.
+    """
+    return _decode_or_refuse(kind, obj).unknown
+
+
+def drop_unknown(kind: str, obj: Object) -> Object:
+    """Give the object as Kubernetes would write it again.
+
+    Unknown fields, nulls and empty values are gone, quantities and times are in canonical form.
+
+    Raises:
+        ApiError: 400, a field has the wrong type.
+    """
+    return _decode_or_refuse(kind, obj).result
+
+
+def decode_error(kind: str, obj: Object) -> str | None:
+    """Say what is wrong with the types in an object, without the sentence around it."""
+    try:
+        _Decoder(kind, obj)
+    except DecodeError as exc:
+        return str(exc)
+    return None
+
+
+def _decode_or_refuse(kind: str, obj: Object) -> "_Decoder":
+    try:
+        return _Decoder(kind, obj)
+    except DecodeError as exc:
+        raise cannot_be_handled(kind, str(exc)) from exc
+
+
+def cannot_be_handled(kind: str, why: str) -> ApiError:
+    """Refuse a body as Kubernetes does (400 BadRequest): also for `strict decoding error: ...`."""
+    version = shapes.type_of(kind).go_version
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
+
+
+class _Decoder:
+    """One walk over an object: its clean copy and the unknown fields met on the way."""
+
+    def __init__(self, kind: str, obj: Object) -> None:
+        self.unknown: list[str] = []
+        self.result: Object = self._struct(shapes.type_of(kind), obj, "", "")
+
+    def _struct(self, struct: Type, obj: Object, path: str, go_path: str) -> Object:
+        result: Object = {}
+        for name, value in obj.items():
+            field = struct.fields.get(name)
+            inner, go_inner = _join(path, name), _join(go_path, name)
+            if field is None:
+                self.unknown.append(f'unknown field "{inner}"')
+                continue
+            decoded = self._value(field.type, value, inner, (struct, go_inner))
+            if not _is_omitted(struct, name, field, decoded):
+                result[name] = decoded
+        return result
+
+    def _value(self, type_name: str, value: Any, path: str, owner: tuple[Type, str]) -> Any:
+        struct = shapes.get_type(type_name)
+        if value is None:
+            return None
+        if type_name.startswith("[]"):
+            _expect(list, value, type_name, owner)
+            return [
+                self._item(type_name[2:], item, f"{path}[{i}]", owner)
+                for i, item in enumerate(value)
+            ]
+        if type_name.startswith("{}"):
+            _expect(dict, value, type_name, owner)
+            return {
+                key: self._item(type_name[2:], item, f"{path}.{key}", owner)
+                for key, item in value.items()
+            }
+        if struct is not None:
+            _expect(dict, value, type_name, owner)
+            return self._struct(struct, value, path, owner[1])
+        return _scalar(type_name, value, owner)
+
+    def _item(self, type_name: str, value: Any, path: str, owner: tuple[Type, str]) -> Any:
+        """Decode what is inside a list or map, where null is the zero value of the type."""
+        decoded = self._value(type_name, value, path, owner)
+        if type_name == "quantity":
+            return round_to_milli(decoded or "0")
+        if decoded is not None or type_name == "any":
+            return decoded
+        if shapes.get_type(type_name):
+            return {}
+        return {"boolean": False, "int32": 0, "int64": 0}.get(type_name, "")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _is_omitted(struct: Type, name: str, field: shapes.Field, value: Any) -> bool:
+    if value is None:
+        return True
+    if value in ("", [], {}) and not isinstance(value, bool):
+        is_struct = shapes.get_type(field.type) is not None
+        return not is_struct and not field.required and (struct.name, name) not in _KEPT_EMPTY
+    return not value and name in _OMITTED_ZEROS
+
+
+def _go_type(type_name: str) -> str:
+    if type_name.startswith("[]"):
+        return "[]" + _go_type(type_name[2:])
+    if type_name.startswith("{}"):
+        return "map[string]" + _go_type(type_name[2:])
+    struct = shapes.get_type(type_name)
+    if struct is not None:
+        return f"{struct.go_version}.{struct.go_name}"
+    return _GO_SCALARS.get(type_name, type_name)
+
+
+def _json_type(value: Any) -> str:
+    for types, name in (
+        (bool, "bool"), (str, "string"), (list, "array"), (dict, "object"),
+    ):  # fmt: skip
+        if isinstance(value, types):
+            return name
+    return "number"
+
+
+def _mismatch(seen: str, type_name: str, owner: tuple[Type, str]) -> DecodeError:
+    struct, path = owner
+    return DecodeError(
+        f"json: cannot unmarshal {seen} into Go struct field {struct.go_name}.{path}"
+        f" of type {_go_type(type_name)}"
+    )
+
+
+def _expect(wanted: type, value: Any, type_name: str, owner: tuple[Type, str]) -> None:
+    if not isinstance(value, wanted):
+        raise _mismatch(_json_type(value), type_name, owner)
+
+
+def _scalar(type_name: str, value: Any, owner: tuple[Type, str]) -> Any:
+    if type_name in _INTEGERS:
+        return _integer(type_name, value, owner)
+    if type_name in _LAYOUTS:
+        return _time(type_name, value)
+    if type_name == "quantity":
+        return _quantity(value)
+    if type_name == "int-or-string":
+        if isinstance(value, str) or type(value) is int:
+            return value
+        raise DecodeError(f"json: cannot unmarshal {_json_type(value)} into Go value of type int32")
+    if type_name == "bytes":
+        return _bytes(value, owner)
+    if type_name == "boolean":
+        _expect(bool, value, type_name, owner)
+    elif type_name == "string":
+        _expect(str, value, type_name, owner)
+    return value
+
+
+def _integer(type_name: str, value: Any, owner: tuple[Type, str]) -> int:
+    limit = _INTEGERS[type_name]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = number and (isinstance(value, int) or value.is_integer())
+    if whole and -limit <= value < limit:
+        return int(value)
+    seen = f"number {value}" if number else _json_type(value)
+    raise _mismatch(seen, type_name, owner)
+
+
+def _quantity(value: Any) -> str:
+    try:
+        return canonical_quantity(value)
+    except InvalidInput as exc:
+        raise DecodeError(str(exc)) from exc
+
+
+def _time(type_name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        seen = _json_type(value)
+        raise DecodeError(f"json: cannot unmarshal {seen} into Go value of type string")
+    try:
+        if not _RFC3339.fullmatch(value):
+            raise ValueError(value)
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        layout = _LAYOUTS[type_name]
+        text = f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"'
+        raise DecodeError(text) from None
+    digits = "microseconds" if type_name == "microtime" else "seconds"
+    return moment.isoformat(timespec=digits).removesuffix("+00:00") + "Z"
+
+
+def _bytes(value: Any, owner: tuple[Type, str]) -> str:
+    _expect(str, value, "bytes", owner)
+    text = re.sub(r"[\r\n]", "", value)
+    try:
+        base64.b64decode(text, validate=True)
+    except binascii.Error:
+        legal = re.match(r"[A-Za-z0-9+/]*", text)
+        at = legal.end() if legal else 0
+        raise DecodeError(f"illegal base64 data at input byte {at}") from None
+    return text

@@ -1,0 +1,165 @@
+"""The shape of every kind: which fields there are, of which type, and how lists of them merge.
+
+Hides where the shapes come from: `schema.json`, generated from the official client's classes, which
+are far too heavy to import into a control plane. Never looks at what a value means.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lab_utils.controlplane.status import Object
+
+_FILE = Path(__file__).with_name("schema.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a type; type is `string`, `V1PodSpec`, `[]V1Container` or `{}quantity`."""
+
+    type: str
+    description: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Type:
+    """One type of the API, under the name the official client gives its class (`V1PodSpec`)."""
+
+    name: str
+    description: str
+    fields: Mapping[str, Field]
+
+    @cached_property
+    def go_name(self) -> str:
+        """Give the name Kubernetes' messages use: `PodSpec`."""
+        return re.sub(r"^[A-Za-z]*?V\d+((alpha|beta)\d+)?", "", self.name)
+
+    @property
+    def go_version(self) -> str:
+        """Give the package of the name in messages: `v1` or `v2`."""
+        return "v2" if self.name.startswith("V2") else "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """How one list or map of a type is merged when two parties write it.
+
+    patch_key is the strategic merge patch's key ("" for a list of plain values), None where that
+    patch replaces the list. apply_keys are server-side apply's: () for a set, None for atomic.
+    """
+
+    patch_key: str | None = None
+    apply_keys: tuple[str, ...] | None = None
+    retain_keys: bool = False
+
+
+ATOMIC = Merge()
+_NAMED = Merge("name", ("name",))
+_TYPED = Merge("type", ("type",))
+_BY_IP = Merge("ip", ("ip",))
+_SET = Merge("", ())
+_ONE_OF = Merge("name", ("name",), retain_keys=True)
+MERGES: Mapping[tuple[str, str], Merge] = MappingProxyType({
+    ("V1ObjectMeta", "ownerReferences"): Merge("uid", ("uid",)),
+    ("V1ObjectMeta", "finalizers"): _SET,
+    ("V1NodeSpec", "podCIDRs"): _SET,
+    ("V1NodeStatus", "addresses"): _TYPED,
+    ("V1NodeStatus", "conditions"): _TYPED,
+    ("V1NamespaceStatus", "conditions"): _TYPED,
+    ("V1PodSpec", "volumes"): _ONE_OF,
+    ("V1PodSpec", "initContainers"): _NAMED,
+    ("V1PodSpec", "containers"): _NAMED,
+    ("V1PodSpec", "ephemeralContainers"): _NAMED,
+    ("V1PodSpec", "imagePullSecrets"): _NAMED,
+    ("V1PodSpec", "schedulingGates"): _NAMED,
+    ("V1PodSpec", "resourceClaims"): _ONE_OF,
+    ("V1PodSpec", "hostAliases"): _BY_IP,
+    ("V1PodSpec", "topologySpreadConstraints"):
+        Merge("topologyKey", ("topologyKey", "whenUnsatisfiable")),
+    ("V1PodStatus", "conditions"): _TYPED,
+    ("V1PodStatus", "podIPs"): _BY_IP,
+    ("V1PodStatus", "hostIPs"): Merge("ip"),
+    ("V1PodStatus", "resourceClaimStatuses"): _ONE_OF,
+    ("V1Container", "env"): _NAMED,
+    ("V1Container", "ports"): Merge("containerPort", ("containerPort", "protocol")),
+    ("V1Container", "volumeMounts"): Merge("mountPath", ("mountPath",)),
+    ("V1Container", "volumeDevices"): Merge("devicePath", ("devicePath",)),
+    ("V1ResourceRequirements", "claims"): Merge(None, ("name",)),
+    ("V1ServiceAccount", "secrets"): _NAMED,
+    ("V1ServiceSpec", "ports"): Merge("port", ("port", "protocol")),
+    ("V1ServiceStatus", "conditions"): _TYPED,
+    ("V1DeploymentSpec", "strategy"): Merge(retain_keys=True),
+    ("V1DeploymentStatus", "conditions"): _TYPED,
+    ("V1ReplicaSetStatus", "conditions"): _TYPED,
+    ("V1JobStatus", "conditions"): Merge("type"),
+    ("V1UncountedTerminatedPods", "succeeded"): Merge(None, ()),
+    ("V1UncountedTerminatedPods", "failed"): Merge(None, ()),
+    ("V1PodDisruptionBudgetStatus", "conditions"): _TYPED,
+    ("V2HorizontalPodAutoscalerStatus", "conditions"): _TYPED,
+    ("V1Endpoint", "addresses"): Merge(None, ()),
+})  # fmt: skip
+"""Lists that are merged item by item; every other list is replaced as a whole."""
+
+ATOMIC_TYPES = frozenset({
+    "V1LabelSelector", "V1NodeSelector", "V1NodeSelectorTerm", "V1ObjectReference",
+    "V1LocalObjectReference", "V1TypedLocalObjectReference", "V1SecretReference",
+    "V1SecretKeySelector", "V1ConfigMapKeySelector", "V1ObjectFieldSelector",
+    "V1ResourceFieldSelector", "V1OwnerReference", "V2CrossVersionObjectReference",
+})  # fmt: skip
+"""Types that have one owner in server-side apply, whatever is inside."""
+ATOMIC_MAPS = frozenset({("V1ServiceSpec", "selector"), ("V1PodSpec", "nodeSelector")})
+"""Maps that have one owner in server-side apply."""
+KEY_DEFAULTS: Mapping[str, Any] = MappingProxyType({"protocol": "TCP"})
+"""What a list key is taken to be where an item does not give it."""
+
+
+@cache
+def _load() -> tuple[dict[str, str], dict[str, Type]]:
+    raw: Object = json.loads(_FILE.read_text(encoding="utf-8"))
+    types = {
+        name: Type(
+            name,
+            body["description"],
+            {
+                field: Field(type_name, text, field in body["required"])
+                for field, (type_name, text) in body["fields"].items()
+            },
+        )
+        for name, body in raw["types"].items()
+    }
+    return raw["kinds"], types
+
+
+def type_of(kind: str) -> Type:
+    """Find the type of a kind: `Pod` is `V1Pod`."""
+    kinds, types = _load()
+    return types[kinds[kind]]
+
+
+def fields(type_name: str) -> Mapping[str, Field]:
+    """List the fields of a type; empty for scalars, lists and maps.
+
+    Args:
+        type_name: A name such as `V1PodSpec`.
+
+    Returns:
+        name -> Field, in the order of the client's class.
+    """
+    found = _load()[1].get(type_name)
+    return found.fields if found else {}
+
+
+def get_type(type_name: str) -> Type | None:
+    """Find a type by its name; None for scalars, lists and maps."""
+    return _load()[1].get(type_name)
+
+
+def merge_of(type_name: str, field: str) -> Merge:
+    """Say how a list in a field is merged."""
+    return MERGES.get((type_name, field), ATOMIC)

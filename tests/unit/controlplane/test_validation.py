@@ -1,0 +1,148 @@
+import copy
+from typing import Any
+
+import pytest
+
+from lab_utils.controlplane import schema
+from lab_utils.controlplane.defaults import set_defaults
+from lab_utils.controlplane.validation import validate
+from tests.tools.golden import Create, creates
+
+NOT_HERE = {
+    103: "generateName is turned into a name before",
+    117: "the recording abbreviates the annotation",
+    **dict.fromkeys((269, 272, 551, 552, 553), "allocation reads the other Services"),
+}
+
+
+def prepared(case: Create) -> dict[str, Any]:
+    obj = set_defaults(case.kind, schema.drop_unknown(case.kind, case.body))
+    if case.namespace:
+        obj.setdefault("metadata", {}).setdefault("namespace", case.namespace)
+    return obj
+
+
+@pytest.mark.parametrize("case", creates(422, without=NOT_HERE))
+def test_what_is_wrong_is_said_in_kubernetes_words(case: Create):
+    found = [cause.as_dict() for cause in validate(case.kind, prepared(case), None)]
+    assert found == case.causes
+
+
+@pytest.mark.parametrize("case", creates(201, 403))
+def test_what_a_real_cluster_takes_is_taken(case: Create):
+    assert validate(case.kind, prepared(case), None) == []
+
+
+def deployment(**spec: Any) -> dict[str, Any]:
+    container = {"name": "c", "image": "web:1"}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template} | spec
+    return set_defaults("Deployment", {"metadata": {"name": "d", "namespace": "ref"}, "spec": spec})
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    spec = {"containers": [{"name": "c", "image": "web:1"}]} | spec
+    return set_defaults("Pod", {"metadata": {"name": "p", "namespace": "ref"}, "spec": spec})
+
+
+def config_map(**fields: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "imm"}, "immutable": True, "data": {"a": "1"}} | fields
+
+
+def service(address: str) -> dict[str, Any]:
+    spec = {"ports": [{"port": 80}], "clusterIP": address, "clusterIPs": [address]}
+    return set_defaults("Service", {"metadata": {"name": "s"}, "spec": spec})
+
+
+IMMUTABLE = "Forbidden: field is immutable when `immutable` is set"
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "text"),
+    [
+        pytest.param(
+            "Deployment", deployment(), deployment(selector={"matchLabels": {"a": "z"}}),
+            'spec.selector: Invalid value: {"matchLabels":{"a":"z"}}: field is immutable',
+            id="selector",
+        ),
+        pytest.param(
+            "Service", service("10.96.1.1"), service("10.96.9.9"),
+            'spec.clusterIPs[0]: Invalid value: ["10.96.9.9"]: may not change once set',
+            id="clusterIP",
+        ),
+        pytest.param(
+            "ConfigMap", config_map(), config_map(data={"a": "2"}), f"data: {IMMUTABLE}", id="data"
+        ),
+        pytest.param(
+            "ConfigMap", config_map(), config_map(immutable=None), f"immutable: {IMMUTABLE}",
+            id="immutable",
+        ),
+        pytest.param(
+            "Secret", {"metadata": {"name": "s"}, "type": "Opaque"},
+            {"metadata": {"name": "s"}, "type": "x/y"},
+            'type: Invalid value: "x/y": field is immutable', id="secret type",
+        ),
+        pytest.param(
+            "Node", {"metadata": {"name": "n"}, "spec": {"podCIDR": "10.1.0.0/24"}},
+            {"metadata": {"name": "n"}, "spec": {"podCIDR": "10.9.0.0/24"}},
+            'spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid',
+            id="podCIDR",
+        ),
+        pytest.param(
+            "Pod", pod(), pod(containers=[{"name": n, "image": "web:1"} for n in "cd"]),
+            "spec.containers: Forbidden: pod updates may not add or remove containers",
+            id="container added",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_fixed_after_creation_cannot_be_changed(kind, old, new, text):
+    causes = validate(kind, new, old)
+    assert text in [f"{cause.field}: {cause.message}" for cause in causes]
+
+
+def test_another_command_in_a_pod_is_refused_with_the_difference():
+    changed = pod(containers=[{"name": "c", "image": "web:1", "command": ["x"]}])
+    (cause,) = validate("Pod", changed, pod())
+    first, *difference = cause.message.splitlines()
+    assert first.startswith("Forbidden: pod updates may not change fields other than `spec.")
+    assert '+   "command": [' in difference
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"containers": [{"name": "c", "image": "web:2"}]},
+        {"activeDeadlineSeconds": 5},
+        {"tolerations": [{"key": "t", "operator": "Exists"}]},
+    ],
+    ids=["image", "deadline", "one more toleration"],
+)
+def test_few_fields_of_a_pod_may_change(change):
+    assert validate("Pod", pod(**change), pod()) == []
+
+
+def test_the_status_of_a_deployment_must_add_up():
+    new = deployment() | {"status": {"replicas": -5}}
+    texts = [
+        f"{cause.field}: {cause.message}" for cause in validate("Deployment", new, deployment())
+    ]
+    assert texts == [
+        "status.replicas: Invalid value: -5: must be greater than or equal to 0",
+        *(
+            f"status.{name}Replicas: Invalid value: 0: cannot be greater than status.replicas"
+            for name in ("updated", "ready", "available")
+        ),
+    ]
+
+
+def test_validation_leaves_its_arguments_alone():
+    new = deployment(replicas=-1)
+    before = copy.deepcopy(new)
+    validate("Deployment", new, None)
+    assert new == before
+
+
+def test_annotations_are_bounded_all_together():
+    metadata = {"name": "x", "annotations": {"a": "x" * 262145}}
+    (cause,) = validate("ConfigMap", {"metadata": metadata}, None)
+    assert cause.message == "Too long: may not be more than 262144 bytes"
