@@ -1,0 +1,157 @@
+"""Answers: what the client accepts, and objects as the bytes that go over the wire.
+
+An object never changes once it is stored, so its JSON is made once and serves every list and every
+watch. Hides that cache, content negotiation, and the Table and PartialObjectMetadata views.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from lab_utils.controlplane.kinds import Kind
+from lab_utils.controlplane.parsing import JSON, YAML
+from lab_utils.controlplane.status import ApiError, Object
+from lab_utils.controlplane.tables import table
+
+_META = "meta.k8s.io"
+_CACHED = 4096
+_VIEWS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+
+
+@dataclass(frozen=True)
+class Format:
+    """What to answer with: a media type and a view ("" is the object itself)."""
+
+    media: str = JSON
+    view: str = ""
+
+
+def not_acceptable(plain: bool = False) -> ApiError:
+    """Say which media types there are (406)."""
+    media = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+    if plain:
+        message = f"406: Not Acceptable\n\nAvailable representations: {media}"
+        return ApiError(406, "NotAcceptable", message, details={})
+    return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {media}")
+
+
+def negotiate(accept: str, *, views: bool = True) -> Format:
+    """Choose the first format of an Accept header that this server has.
+
+    Args:
+        accept: The header's value.
+        views: Whether what is asked for can be shown as a Table.
+
+    Raises:
+        ApiError: 406, there is none.
+    """
+    offers = [_offer(part) for part in (accept or "*/*").split(",")]
+    for media, parameters in offers:
+        found = {"*/*": JSON, "application/*": JSON, JSON: JSON, YAML: YAML}.get(media)
+        view = parameters.get("as", "")
+        if found is None or (view and not views):
+            continue
+        if view and (
+            view not in _VIEWS or (parameters.get("g"), parameters.get("v")) != (_META, "v1")
+        ):
+            continue
+        return Format(found, view)
+    raise not_acceptable(plain=not any("as" in parameters for _, parameters in offers))
+
+
+def _offer(text: str) -> tuple[str, dict[str, str]]:
+    media, *parameters = (part.strip() for part in text.split(";"))
+    return media, dict(part.split("=", 1) for part in parameters if "=" in part)
+
+
+def to_json(value: Any) -> bytes:
+    """Write compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class Encoder:
+    """Writes objects; remembers the JSON of the ones written last."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[tuple[str, str], bytes] = {}
+
+    def _body(self, obj: Object) -> bytes:
+        """Give an object's JSON without the opening brace, kind and apiVersion: lists omit them."""
+        metadata = obj["metadata"]
+        key = (metadata.get("uid", ""), metadata.get("resourceVersion", ""))
+        body = self._bodies.get(key)
+        if body is None:
+            rest = {k: v for k, v in obj.items() if k not in ("kind", "apiVersion")}
+            body = to_json(rest)[1:]
+            if all(key):
+                self._remember(key, body)
+        return body
+
+    def _remember(self, key: tuple[str, str], body: bytes) -> None:
+        if len(self._bodies) >= _CACHED:
+            del self._bodies[next(iter(self._bodies))]
+        self._bodies[key] = body
+
+    def object(self, obj: Object) -> bytes:
+        """Write one object."""
+        head = b'{"kind":%b,"apiVersion":%b,' % (to_json(obj["kind"]), to_json(obj["apiVersion"]))
+        return head + self._body(obj)
+
+    def list(self, row: Kind, metadata: Object, items: Sequence[Object]) -> bytes:
+        """Write a list; its items leave kind and apiVersion out, as Kubernetes' do."""
+        head = {"kind": row.list_name, "apiVersion": row.api_version, "metadata": metadata}
+        joined = b",".join(b"{" + self._body(item) for item in items)
+        return to_json(head)[:-1] + b',"items":[' + joined + b"]}"
+
+    def answer_object(self, row: Kind, obj: Object, form: Format, view: "View") -> bytes:
+        """Write one object in the format the client wants."""
+        if form.view == "Table":
+            metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+            return to_json(view(row, metadata, [obj]))
+        if form.view:
+            return to_json(partial_metadata(obj))
+        return as_yaml(obj) if form.media == YAML else self.object(obj)
+
+    def answer_list(
+        self, row: Kind, metadata: Object, items: Sequence[Object], form: Format, view: "View"
+    ) -> bytes:
+        """Write a list in the format the client wants."""
+        if form.view == "Table":
+            return to_json(view(row, metadata, items))
+        head = {"kind": row.list_name, "apiVersion": row.api_version, "metadata": metadata}
+        if form.view:
+            head |= {"kind": "PartialObjectMetadataList", "apiVersion": f"{_META}/v1"}
+            return to_json(head | {"items": [partial_metadata(item) for item in items]})
+        if form.media == YAML:
+            return as_yaml(head | {"items": list(items)})
+        return self.list(row, metadata, items)
+
+
+View = Callable[[Kind, Object, Sequence[Object]], Object]
+"""Makes a Table of objects."""
+
+
+def table_view(include: str, now: float) -> View:
+    """Give the Table view of a request.
+
+    Args:
+        include: "Metadata" (default), "Object" or "None": what each row carries of its object.
+        now: Seconds since the epoch, for ages.
+    """
+    shown = {"None": lambda _obj: None, "Object": lambda obj: obj}.get(include, partial_metadata)
+    return lambda row, metadata, items: table(row, metadata, items, shown, now)
+
+
+def partial_metadata(obj: Object) -> Object:
+    """Give an object's metadata alone."""
+    head = {"kind": "PartialObjectMetadata", "apiVersion": f"{_META}/v1"}
+    return head | {"metadata": obj["metadata"]}
+
+
+def as_yaml(obj: Object) -> bytes:
+    """Write YAML with sorted keys, as Kubernetes does."""
+    text: str = yaml.safe_dump(obj, sort_keys=True, allow_unicode=True)
+    return text.encode()

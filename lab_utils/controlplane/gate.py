@@ -1,0 +1,91 @@
+"""Who gets in: local clients with a token. And how every error leaves: as a Status.
+
+Hides authentication and the checks that keep web pages out. Nothing behind it sees a request that
+has not passed.
+Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/
+"""
+
+import hmac
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+
+from lab_utils.controlplane.answers import refusal
+from lab_utils.controlplane.decoding import MAX_BODY_BYTES
+from lab_utils.controlplane.status import ApiError
+from lab_utils.controlplane.warn import current_warnings, record_warnings
+
+PUBLIC = ("/healthz", "/livez", "/readyz")
+"""What needs no token: it says only that the server lives."""
+_log = logging.getLogger("apiserver")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Gate:
+    """The one middleware of the server."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._tokens = [token.encode() for token in tokens]
+
+    def install(self, app: web.Application) -> None:
+        """Put every request of an application through this gate."""
+        app.middlewares.append(self._pass_through)
+        app.on_response_prepare.append(_add_headers)
+
+    @web.middleware
+    async def _pass_through(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        record_warnings()
+        try:
+            require_local(request)
+            if request.path not in PUBLIC:
+                self._authenticate(request)
+            return await handler(request)
+        except ApiError as exc:
+            error = exc
+        except web.HTTPRequestEntityTooLarge:
+            message = f"Request entity too large: limit is {MAX_BODY_BYTES}"
+            error = ApiError(413, "RequestEntityTooLarge", message)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:
+            _log.exception("%s %s", request.method, request.path)
+            message = "Internal error occurred: see the log of the control plane"
+            error = ApiError(500, "InternalError", message)
+        return refusal(error, is_head=request.method == "HEAD")
+
+    def _authenticate(self, request: web.Request) -> None:
+        """Compare with every token, so that time tells nothing."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        given = token.strip().encode()
+        known = [hmac.compare_digest(one, given) for one in self._tokens]
+        if scheme.lower() != "bearer" or not any(known):
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def require_local(request: web.Request) -> None:
+    """Refuse what a web page could send: another Host (DNS rebinding), or any Origin.
+
+    Raises:
+        ApiError: 403.
+    """
+    if "Origin" in request.headers or not _is_loopback(request.headers.get("Host", "")):
+        raise ApiError(403, "Forbidden", "only local clients may use this server")
+
+
+def _is_loopback(host: str) -> bool:
+    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.setdefault("Cache-Control", "no-cache, private")
+    for text in current_warnings():
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{quoted}"')

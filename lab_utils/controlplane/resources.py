@@ -1,0 +1,285 @@
+"""The verbs of every resource: from an HTTP request to the registry and back.
+
+No kind has a handler of its own: what differs between kinds is a row of `kinds`, what differs
+between subresources is one method each.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from lab_utils.controlplane import decoding, deletion, discovery, documents, options, scale
+from lab_utils.controlplane.answers import (
+    json_answer,
+    no_such_method,
+    no_such_resource,
+    page_not_found,
+    success,
+)
+from lab_utils.controlplane.chunks import list_page
+from lab_utils.controlplane.encoding import Encoder, Format, View, negotiate, table_view
+from lab_utils.controlplane.forward import Forwarder
+from lab_utils.controlplane.kinds import BY_ROUTE, Kind
+from lab_utils.controlplane.options import DeleteOptions, WriteOptions
+from lab_utils.controlplane.registry import Registry
+from lab_utils.controlplane.requestinfo import RequestInfo, parse_path
+from lab_utils.controlplane.status import ApiError, Object, bad_request
+from lab_utils.controlplane.warn import warn
+from lab_utils.controlplane.watch import Lines, serve_watch
+
+_COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_SINGLE = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_INNER = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}
+_NEEDS_NAMESPACE = ("create", "deletecollection")
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One request on one resource, taken apart."""
+
+    http: web.Request
+    info: RequestInfo
+    row: Kind
+    form: Format
+
+    @property
+    def namespace(self) -> str | None:
+        """Give the namespace to list; None for all of them."""
+        return self.info.namespace or (None if self.row.namespaced else "")
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Give (kind, namespace, name) of the object the path names."""
+        return self.row.name, self.info.namespace, self.info.name
+
+    @property
+    def content_type(self) -> str:
+        """Give the media type of the body; "" when the client does not say."""
+        return self.http.headers.get("Content-Type", "").split(";")[0].strip().lower()
+
+    async def delete_options(self) -> DeleteOptions:
+        """Read the parameters of a deletion, from the body and the query."""
+        body = await self.http.read()
+        given = decoding.decode_delete_options(body, self.content_type) if body else {}
+        return options.delete_options(self.http.query, given)
+
+    def write_options(self, name: str) -> WriteOptions:
+        """Read the parameters of a write."""
+        agent = self.http.headers.get("User-Agent", "unknown")
+        return options.write_options(self.http.query, name, agent, self.content_type)
+
+
+Verb = Callable[[_Call], Awaitable[web.StreamResponse]]
+
+
+class Resources:
+    """Answers every path below a group version."""
+
+    def __init__(self, registry: Registry, forward: Forwarder) -> None:
+        self._registry, self._forward, self._encoder = registry, forward, Encoder()
+        self._verbs: dict[str, Verb] = {
+            "list": self._list,
+            "create": self._create,
+            "deletecollection": self._delete_collection,
+            "get": self._get,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+        }
+        self._subresources: dict[str, Verb] = {
+            "log": self._log,
+            "binding": self._bind,
+            "eviction": self._evict,
+            "proxy": self._proxy,
+        }
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer any path: find the kind, the verb and the method that does it.
+
+        Raises:
+            ApiError: Whatever the request deserves.
+        """
+        info = parse_path(request.rel_url.raw_path)
+        if info is None or info.is_group_version:
+            return documents.answer(request)
+        row = BY_ROUTE.get((info.group, info.version, info.plural))
+        if row is None:
+            if info.group and info.group not in discovery.groups():
+                return page_not_found()
+            raise no_such_resource()
+        if bool(info.namespace) > row.namespaced or (
+            info.name and row.namespaced and not info.namespace
+        ):
+            raise no_such_resource()
+        if row.deprecated:
+            warn(row.deprecated)
+        verb = self._verb(info, row, request.method)
+        passed_on = info.subresource in ("proxy", "log")
+        form = Format() if passed_on else negotiate(request.headers.get("Accept", ""))
+        return await verb(_Call(request, info, row, form))
+
+    def _verb(self, info: RequestInfo, row: Kind, method: str) -> Verb:
+        if not info.subresource:
+            verb = (_SINGLE if info.name else _COLLECTION).get(method, "")
+            if verb not in row.verbs:
+                raise no_such_method()
+            if verb in _NEEDS_NAMESPACE and row.namespaced and not info.namespace:
+                raise no_such_method()
+            return self._verbs[verb]
+        if info.subresource not in discovery.subresources(row):
+            raise no_such_resource()
+        if info.subresource == "proxy":
+            return self._proxy
+        if info.rest:
+            raise no_such_resource()
+        verb = _INNER.get(method, "")
+        if verb not in discovery.SUBRESOURCES[info.subresource][0]:
+            raise no_such_method()
+        return self._subresources.get(info.subresource) or self._verbs[verb]
+
+    def _answer(self, call: _Call, obj: Object, status: int = 200) -> web.Response:
+        if call.info.subresource == "scale":
+            return json_answer(scale.scale_of(obj), status=status)
+        view = self._view(call)
+        body = self._encoder.answer_object(call.row, obj, call.form, view)
+        return json_answer(body, media=call.form.media, status=status)
+
+    def _view(self, call: _Call) -> View:
+        include = call.http.query.get("includeObject", "Metadata")
+        return table_view(include, self._registry.clock().timestamp())
+
+    async def _get(self, call: _Call) -> web.StreamResponse:
+        return self._answer(call, self._registry.get(*call.key))
+
+    async def _list(self, call: _Call) -> web.StreamResponse:
+        wanted = options.list_options(call.http.query, call.row, is_watch=call.info.is_watch)
+        if wanted.is_watch:
+            lines = Lines(call.row, self._encoder, call.form, self._view(call))
+            store = self._registry.store
+            return await serve_watch(call.http, store, call.row, call.namespace, wanted, lines)
+        page = list_page(self._registry.store, call.row, call.namespace, wanted)
+        body = self._encoder.answer_list(
+            call.row, page.metadata, page.items, call.form, self._view(call)
+        )
+        return json_answer(body, media=call.form.media)
+
+    async def _create(self, call: _Call) -> web.StreamResponse:
+        write = call.write_options("CreateOptions")
+        obj = await self._decoded(call, write)
+        created = self._registry.create(
+            call.row.name, obj, manager=write.manager, dry_run=write.dry_run
+        )
+        return self._answer(call, created, 201)
+
+    async def _decoded(self, call: _Call, write: WriteOptions) -> Object:
+        """Read the body as the kind of the path, in the namespace of the path."""
+        body = await call.http.read()
+        obj = decoding.decode_strictly(call.row, body, call.content_type, write.validation)
+        metadata = obj.setdefault("metadata", {})
+        namespace = call.info.namespace
+        if metadata.setdefault("namespace", namespace) != namespace:
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the "
+                "request"
+            )
+        if not namespace:
+            del metadata["namespace"]
+        return obj
+
+    async def _update(self, call: _Call) -> web.StreamResponse:
+        write, subresource = call.write_options("UpdateOptions"), call.info.subresource
+        existed = self._registry.find(*call.key) is not None
+        if subresource == "scale":
+            body = await call.http.read()
+            wanted = decoding.decode("Scale", "autoscaling/v1", body, call.content_type)
+            obj = scale.scaled(call.row, self._registry.get(*call.key), wanted)
+        else:
+            obj = await self._decoded(call, write)
+        decoding.require_name(obj, call.info.name)
+        updated = self._registry.update(
+            call.row.name,
+            obj,
+            subresource=subresource,
+            manager=write.manager,
+            dry_run=write.dry_run,
+        )
+        return self._answer(call, updated, 200 if existed else 201)
+
+    async def _patch(self, call: _Call) -> web.StreamResponse:
+        decoding.require_patch_type(call.content_type)
+        write = call.write_options("PatchOptions")
+        patch = decoding.decode_patch(call.row, await call.http.read(), call.content_type)
+        existed = self._registry.find(*call.key) is not None
+        result = self._registry.patch(
+            *call.key,
+            patch,
+            content_type=call.content_type,
+            subresource=call.info.subresource,
+            manager=write.manager,
+            force=write.force,
+            dry_run=write.dry_run,
+            validation=write.validation,
+        )
+        return self._answer(call, result, 200 if existed else 201)
+
+    async def _delete(self, call: _Call) -> web.StreamResponse:
+        wanted = await call.delete_options()
+        left = self._delete_one(call.row, *call.key[1:], wanted)
+        if call.row.returns_deleted or not deletion.is_final(left):
+            return self._answer(call, left)
+        metadata, row = left["metadata"], call.row
+        details = {"name": metadata["name"]} | ({"group": row.group} if row.group else {})
+        return success(200, details | {"kind": row.plural, "uid": metadata["uid"]})
+
+    def _delete_one(self, row: Kind, namespace: str, name: str, wanted: DeleteOptions) -> Object:
+        return self._registry.delete(
+            row.name,
+            namespace,
+            name,
+            uid=wanted.uid,
+            resource_version=wanted.resource_version,
+            grace_s=wanted.grace_s,
+            propagation=wanted.propagation,
+            dry_run=wanted.dry_run,
+        )
+
+    async def _delete_collection(self, call: _Call) -> web.StreamResponse:
+        wanted = await call.delete_options()
+        selection = options.list_options(call.http.query, call.row)
+        page = list_page(self._registry.store, call.row, call.namespace, selection)
+        left = [
+            self._delete_one(call.row, call.info.namespace, obj["metadata"]["name"], wanted)
+            for obj in page.items
+        ]
+        return json_answer(self._encoder.list(call.row, page.metadata, left))
+
+    async def _log(self, call: _Call) -> web.StreamResponse:
+        return await self._forward.logs(call.http, call.info.namespace, call.info.name)
+
+    async def _bind(self, call: _Call) -> web.StreamResponse:
+        write = call.write_options("CreateOptions")
+        binding = decoding.decode("Binding", "v1", await call.http.read(), call.content_type)
+        node = (binding.get("target") or {}).get("name")
+        if not node:
+            raise ApiError(500, "", "target.name: Required value")
+        self._registry.bind(call.info.namespace, call.info.name, node, dry_run=write.dry_run)
+        return success(201)
+
+    async def _evict(self, call: _Call) -> web.StreamResponse:
+        body = await call.http.read()
+        eviction = decoding.decode("Eviction", "policy/v1", body, call.content_type)
+        if (eviction.get("metadata") or {}).get("name", call.info.name) != call.info.name:
+            raise bad_request("name in URL does not match name in Eviction object")
+        wanted = options.delete_options(call.http.query, eviction.get("deleteOptions") or {})
+        self._registry.evict(
+            call.info.namespace, call.info.name, grace_s=wanted.grace_s, dry_run=wanted.dry_run
+        )
+        return success(201)
+
+    async def _proxy(self, call: _Call) -> web.StreamResponse:
+        info = call.info
+        if call.row.name == "Node":
+            return await self._forward.node(call.http, info.name, info.rest)
+        target = self._forward.pod if call.row.name == "Pod" else self._forward.service
+        return await target(call.http, info.namespace, info.name, info.rest)
