@@ -1,0 +1,84 @@
+"""What a reconciler may ask for: data, so that a decision can be tested without a cluster.
+
+Hides nothing and does nothing; `loop.py` carries actions out, in their order.
+"""
+
+from dataclasses import dataclass
+
+from lab_utils.controlplane.status import Object
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Record an Event about an object; type is Normal or Warning.
+
+    In an Emit that rides on a Create, `{name}` in the message stands for the name it was given.
+    """
+
+    regarding: Object
+    type: str
+    reason: str
+    message: str
+    component: str
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create an object; then record `done`.
+
+    A refusal is recorded as a FailedCreate event about what `done` regards, and that object's next
+    reconcile finds the refusal in `World.refusal`.
+    """
+
+    kind: str
+    object: Object
+    done: Emit | None = None
+
+
+@dataclass(frozen=True)
+class Update:
+    """Write an object's metadata and spec, or what a subresource such as "status" covers."""
+
+    kind: str
+    object: Object
+    subresource: str = ""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete the object that still has this uid; a namesake that came later is left alone."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    grace_s: int | None = None
+    propagation: str | None = None
+
+
+@dataclass(frozen=True)
+class Bind:
+    """Give a pod its node."""
+
+    namespace: str
+    pod: str
+    node: str
+
+
+@dataclass(frozen=True)
+class Requeue:
+    """Look at the object again after a while, though nothing may have changed."""
+
+    after_s: float
+
+
+Action = Create | Update | Delete | Bind | Emit | Requeue
+
+
+def delete(
+    kind: str, obj: Object, *, grace_s: int | None = None, propagation: str | None = None
+) -> Delete:
+    """Ask for the deletion of exactly this object."""
+    meta = obj["metadata"]
+    namespace = meta.get("namespace", "")
+    return Delete(kind, namespace, meta["name"], meta["uid"], grace_s, propagation)

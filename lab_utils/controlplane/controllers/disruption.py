@@ -1,0 +1,119 @@
+"""PodDisruptionBudget: how many of its pods may go right now.
+
+Hides how percentages find the size they are a share of. Never evicts: the eviction API asks.
+Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/
+"""
+
+from datetime import datetime, timedelta
+
+from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update
+from lab_utils.controlplane.controllers.conditions import replaced
+from lab_utils.controlplane.controllers.controller import Controller, selectors_of
+from lab_utils.controlplane.controllers.objects import (
+    condition_of,
+    controller_of,
+    is_ready,
+    is_terminating,
+    scaled,
+)
+from lab_utils.controlplane.controllers.world import World
+from lab_utils.controlplane.status import Object
+from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
+
+NAME = "disruption-controller"
+EVICTION_TIMEOUT = timedelta(minutes=2)
+"""For so long an eviction that was granted counts as under way, though the pod is still there."""
+
+
+def reconcile(budget: Object, world: World, now: datetime) -> list[Action]:
+    """Count, and write down what is allowed."""
+    pods = world.select("Pod", budget["metadata"]["namespace"], budget["spec"].get("selector"))
+    expected, desired = _expected(budget, pods, world)
+    going = _evictions(budget, pods, now)
+    healthy = sum(
+        is_ready(pod) and not is_terminating(pod) and pod["metadata"]["name"] not in going
+        for pod in pods
+    )
+    status: Object = {"observedGeneration": budget["metadata"]["generation"]}
+    status |= {"disruptedPods": {name: rfc3339(at) for name, at in going.items()}} if going else {}
+    status |= {
+        "disruptionsAllowed": max(0, healthy - desired) if expected > 0 else 0,
+        "currentHealthy": healthy,
+        "desiredHealthy": desired,
+        "expectedPods": expected,
+    }
+    status["conditions"] = _conditions(budget, status, now)
+    actions: list[Action] = []
+    if status != budget.get("status"):
+        actions.append(Update("PodDisruptionBudget", budget | {"status": status}, "status"))
+        if not pods:
+            actions.append(Emit(budget, "Normal", "NoPods", "No matching pods found", NAME))
+    if going:
+        left = min(going.values()) + EVICTION_TIMEOUT - now
+        actions.append(Requeue(max(0.0, left.total_seconds())))
+    return actions
+
+
+def _expected(budget: Object, pods: list[Object], world: World) -> tuple[int, int]:
+    """Give expectedPods and desiredHealthy."""
+    spec = budget["spec"]
+    if "maxUnavailable" in spec:
+        expected = _asked_for(pods, world)
+        return expected, max(0, expected - scaled(spec["maxUnavailable"], expected, round_up=True))
+    floor = spec.get("minAvailable", 1)
+    if isinstance(floor, int):
+        return len(pods), floor
+    expected = _asked_for(pods, world)
+    return expected, scaled(floor, expected, round_up=True)
+
+
+def _asked_for(pods: list[Object], world: World) -> int:
+    """Sum the sizes of the workloads that the pods belong to; a share needs a whole."""
+    sizes: dict[str, int] = {}
+    for pod in pods:
+        owner = _top_owner(pod, world)
+        if owner is not None and "replicas" in owner["spec"]:
+            sizes[owner["metadata"]["uid"]] = owner["spec"]["replicas"]
+    return sum(sizes.values())
+
+
+def _top_owner(obj: Object, world: World) -> Object | None:
+    owner = None
+    while (reference := controller_of(obj)) is not None:
+        found = world.owner(reference["uid"])
+        if found is None:
+            break
+        owner = obj = found
+    return owner
+
+
+def _evictions(budget: Object, pods: list[Object], now: datetime) -> dict[str, datetime]:
+    """Give the granted evictions whose pods have not yet begun to terminate."""
+    granted = (budget.get("status") or {}).get("disruptedPods") or {}
+    alive = {pod["metadata"]["name"] for pod in pods if not is_terminating(pod)}
+    times = {name: parse_rfc3339(at) for name, at in granted.items() if name in alive}
+    return {name: at for name, at in times.items() if at + EVICTION_TIMEOUT > now}
+
+
+def _conditions(budget: Object, status: Object, now: datetime) -> list[Object]:
+    allowed = status["disruptionsAllowed"] > 0
+    old = condition_of(budget, "DisruptionAllowed") or {}
+    wanted = "True" if allowed else "False"
+    at = old["lastTransitionTime"] if old.get("status") == wanted else rfc3339(now)
+    condition = {
+        "type": "DisruptionAllowed",
+        "status": wanted,
+        "observedGeneration": status["observedGeneration"],
+        "lastTransitionTime": at,
+        "reason": "SufficientPods" if allowed else "InsufficientPods",
+        "message": "",
+    }
+    return replaced((budget.get("status") or {}).get("conditions") or (), condition)
+
+
+CONTROLLER = Controller(
+    NAME,
+    "PodDisruptionBudget",
+    reconcile,
+    {"Pod": selectors_of("PodDisruptionBudget", lambda budget: budget["spec"].get("selector"))},
+)

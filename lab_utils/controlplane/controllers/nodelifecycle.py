@@ -1,0 +1,144 @@
+"""Node lifecycle: a node that has fallen silent is Unknown, its pods are not ready.
+
+Hides which condition becomes which taint. Never deletes a pod: `tainteviction.py` does.
+Source: https://kubernetes.io/docs/concepts/architecture/nodes/#node-controller
+"""
+
+import copy
+import math
+from datetime import datetime
+
+from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update
+from lab_utils.controlplane.controllers.conditions import replaced
+from lab_utils.controlplane.controllers.controller import Controller
+from lab_utils.controlplane.controllers.objects import condition_of, is_condition, is_ready, name_of
+from lab_utils.controlplane.controllers.tainteviction import reprieve
+from lab_utils.controlplane.controllers.world import World
+from lab_utils.controlplane.status import Object
+from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
+
+NAME = "node-controller"
+_KEY = "node.kubernetes.io/"
+_OWN_KEYS = tuple(
+    _KEY + name
+    for name in (
+        "not-ready", "unreachable", "unschedulable", "memory-pressure", "disk-pressure",
+        "pid-pressure",
+    )
+)  # fmt: skip
+_PRESSURES = {
+    "MemoryPressure": "memory-pressure",
+    "DiskPressure": "disk-pressure",
+    "PIDPressure": "pid-pressure",
+}
+
+
+def reconcile(node: Object, world: World, now: datetime) -> list[Action]:
+    """Judge a node by its silence, taint it by its conditions, and look again in time."""
+    grace_s, silence_s = world.config.node_monitor_grace_period_s, world.silence_s(name_of(node))
+    actions: list[Action] = []
+    if silence_s >= grace_s and not is_condition(node, "Ready", "Unknown"):
+        actions += _unready_pods(node, world, now)
+        node = _unknown(node, now)
+        actions.append(Update("Node", node, "status"))
+        message = f"Node {name_of(node)} status is now: NodeNotReady"
+        actions.append(Emit(node, "Normal", "NodeNotReady", message, NAME))
+    return actions + _taint(node, world, now) + _next_look(silence_s, world)
+
+
+def _unready_pods(node: Object, world: World, now: datetime) -> list[Action]:
+    """Take a silent node's pods out of their Services: nobody else will."""
+    actions: list[Action] = []
+    for pod in world.pods_on(name_of(node)):
+        if is_ready(pod):
+            pod = copy.deepcopy(pod)
+            ready = condition_of(pod, "Ready") or {}
+            ready |= {"status": "False", "lastTransitionTime": rfc3339(now)}
+            actions.append(Update("Pod", pod, "status"))
+            actions.append(Emit(pod, "Warning", "NodeNotReady", "Node is not ready", NAME))
+    return actions
+
+
+def _unknown(node: Object, now: datetime) -> Object:
+    conditions = (node.get("status") or {}).get("conditions") or []
+    for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"):
+        old = condition_of(node, kind)
+        words = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
+        if old is None:
+            words = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
+            old = {"type": kind, "lastHeartbeatTime": node["metadata"]["creationTimestamp"]}
+        told = {"reason": words[0], "message": words[1]}
+        made = old | {"status": "Unknown", "lastTransitionTime": rfc3339(now)} | told
+        conditions = replaced(conditions, made)
+    return node | {"status": (node.get("status") or {}) | {"conditions": conditions}}
+
+
+def _taint(node: Object, world: World, now: datetime) -> list[Action]:
+    """Make the taints say what the conditions say.
+
+    A recovered node gets pods again at once; what keeps running pods off it, the NoExecute taint,
+    is lifted only with the next round of the node monitor.
+    """
+    old = node["spec"].get("taints") or []
+    held_s = _held_s(node, old, now, world.config.node_monitor_period_s)
+    new = _taints(node, old, now, hold=held_s > 0)
+    actions: list[Action] = [Requeue(held_s)] if held_s else []
+    if new != old:
+        spec = {key: value for key, value in node["spec"].items() if key != "taints"}
+        spec |= {"taints": new} if new else {}
+        actions.append(Update("Node", node | {"spec": spec}))
+    kept = {(taint["key"], taint["effect"]) for taint in new}
+    for taint in old:
+        if taint["effect"] == "NoExecute" and (taint["key"], taint["effect"]) not in kept:
+            for pod in world.pods_on(name_of(node)):
+                actions += reprieve(pod, taint)
+    return actions
+
+
+def _taints(node: Object, old: list[Object], now: datetime, *, hold: bool) -> list[Object]:
+    """Give the taints as they should be: those of others, those that stay, those that come."""
+    wanted, added = _wanted(node), {"timeAdded": rfc3339(now)}
+    kept = []
+    for taint in old:
+        evicts, place = taint["effect"] == "NoExecute", (taint["key"], taint["effect"])
+        if taint["key"] not in _OWN_KEYS or place in wanted or (evicts and hold):
+            kept.append(added | taint if evicts else taint)
+    present = {(taint["key"], taint["effect"]) for taint in kept}
+    new = [{"key": key, "effect": effect} | added for key, effect in wanted
+           if (key, effect) not in present]  # fmt: skip
+    return kept + new
+
+
+def _wanted(node: Object) -> list[tuple[str, str]]:
+    ready = condition_of(node, "Ready")
+    wanted = []
+    if ready is None:
+        wanted.append((f"{_KEY}not-ready", "NoSchedule"))
+    elif ready["status"] != "True":
+        key = _KEY + ("unreachable" if ready["status"] == "Unknown" else "not-ready")
+        wanted += [(key, "NoSchedule"), (key, "NoExecute")]
+    if node["spec"].get("unschedulable"):
+        wanted.append((f"{_KEY}unschedulable", "NoSchedule"))
+    for kind, key in _PRESSURES.items():
+        if is_condition(node, kind):
+            wanted.append((_KEY + key, "NoSchedule"))
+    return wanted
+
+
+def _held_s(node: Object, taints: list[Object], now: datetime, period_s: float) -> float:
+    own = any(taint["key"] in _OWN_KEYS and taint["effect"] == "NoExecute" for taint in taints)
+    ready = condition_of(node, "Ready")
+    if not own or ready is None or ready["status"] != "True":
+        return 0.0
+    recovered = parse_rfc3339(ready["lastTransitionTime"])
+    return min(period_s, max(0.0, period_s - (now - recovered).total_seconds()))
+
+
+def _next_look(silence_s: float, world: World) -> list[Action]:
+    """Come back when the node will have been silent for too long, on the beat of the monitor."""
+    grace_s, period_s = world.config.node_monitor_grace_period_s, world.config.node_monitor_period_s
+    left_s = grace_s - silence_s
+    return [Requeue(math.ceil(left_s / period_s) * period_s)] if left_s > 0 else []
+
+
+CONTROLLER = Controller(NAME, "Node", reconcile)
