@@ -1,0 +1,134 @@
+"""A control group without the kernel's help: the processes of one container and their accounts.
+
+Follows a container's processes however they fork, adds up what they use, stops and continues them
+as one, and keeps the files a real cgroup v2 has. Never decides: the limiter does.
+"""
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab_utils.controlplane.kubelet import proc
+from lab_utils.controlplane.kubelet.quota import PERIOD_NS, CpuStat, Quota
+
+KERNEL_BYTES = 1_500_000  # stacks, slab and socket buffers of one container, measured on Kind
+MARK = "LAB_CONTAINER"
+"""Environment variable with the container's id, by which its strays are known."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """resources.limits of a container; None means as much as there is."""
+
+    cores: float | None = None
+    memory_bytes: int | None = None
+
+
+class Cgroup:
+    """All processes of one container."""
+
+    def __init__(self, mark: str, leader: int, limits: Limits, folder: Path, now_ns: int) -> None:
+        self.mark, self.leader, self.limits = mark, leader, limits
+        unlimited = limits.cores is None or limits.cores >= (os.cpu_count() or 1)
+        self.quota = None if unlimited else Quota(limits.cores or 0.0, now_ns)
+        self.memory_bytes = self.peak_bytes = 0
+        self.oom_killed = self.held = False
+        self.strays: set[int] = set()
+        self._folder = folder
+        self._cpu_ns: dict[int, int] = {leader: 0}
+        self._ended_cpu_ns = 0
+        self._published: dict[str, str] = {}
+
+    @property
+    def stat(self) -> CpuStat:
+        """Give the counters of the CPU limit; all zero without one."""
+        return self.quota.stat if self.quota else CpuStat()
+
+    @property
+    def pids(self) -> list[int]:
+        """List the processes seen at the last scan."""
+        return list(self._cpu_ns)
+
+    @property
+    def total_ns(self) -> int:
+        """Give the CPU time used until the last look."""
+        return self._ended_cpu_ns + sum(self._cpu_ns.copy().values())
+
+    def usage_ns(self) -> int:
+        """Read the CPU time used so far by all processes, also those that ended."""
+        for pid in list(self._cpu_ns):
+            used = proc.cpu_ns(pid)
+            if used is None:
+                self._ended_cpu_ns += self._cpu_ns.pop(pid)
+            else:
+                self._cpu_ns[pid] = used
+        return self._ended_cpu_ns + sum(self._cpu_ns.values())
+
+    def leader_ended(self) -> None:
+        """Note that the main process is gone: from here on its pid may be another's."""
+        self._ended_cpu_ns += self._cpu_ns.pop(self.leader, 0)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.leader, signal.SIGKILL)  # a group keeps its id while it has members
+
+    def scan(self) -> None:
+        """Look for new processes and measure the memory of all."""
+        roots = self.strays | ({self.leader} & self._cpu_ns.keys())
+        found = set().union(*(proc.descendants(pid) for pid in roots))
+        for pid in found - self._cpu_ns.keys():
+            if (used := proc.cpu_ns(pid)) is not None:
+                self._cpu_ns[pid] = used
+                if self.quota and self.quota.throttled:
+                    self._send_one(pid, signal.SIGSTOP)
+        self.strays &= self._cpu_ns.keys()
+        resident = sum(proc.memory_bytes(pid) for pid in self._cpu_ns)
+        self.memory_bytes = resident + KERNEL_BYTES if resident else 0
+        self.peak_bytes = max(self.peak_bytes, self.memory_bytes)
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal every process of the container."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.leader in self._cpu_ns:
+                os.killpg(self.leader, number)
+        for pid in self._cpu_ns:
+            if pid != self.leader:
+                self._send_one(pid, number)
+
+    def publish(self) -> None:
+        """Write the files of a cgroup v2 that changed; a full disk leaves the old ones."""
+        for name, text in self._files().items():
+            if self._published.get(name) != text:
+                with contextlib.suppress(OSError):
+                    partial = self._folder / f".{name}"
+                    partial.write_text(text)
+                    partial.replace(self._folder / name)
+                    self._published[name] = text
+
+    def _send_one(self, pid: int, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+    def _files(self) -> dict[str, str]:
+        period_us, cores, memory = PERIOD_NS // 1000, self.limits.cores, self.limits.memory_bytes
+        return {
+            "cpu.max": f"{'max' if cores is None else int(cores * period_us)} {period_us}\n",
+            "cpu.stat": self._cpu_stat(),
+            "memory.current": f"{self.memory_bytes}\n",
+            "memory.max": f"{'max' if memory is None else memory}\n",
+        }
+
+    def _cpu_stat(self) -> str:
+        used_us = self.usage_ns() // 1000
+        user_us = int(used_us * proc.user_share(self.leader))
+        counters = {
+            "usage_usec": used_us,
+            "user_usec": user_us,
+            "system_usec": used_us - user_us,
+            "nr_periods": self.stat.nr_periods,
+            "nr_throttled": self.stat.nr_throttled,
+            "throttled_usec": self.stat.throttled_ns // 1000,
+            "nr_bursts": 0,
+            "burst_usec": 0,
+        }
+        return "".join(f"{name} {value}\n" for name, value in counters.items())

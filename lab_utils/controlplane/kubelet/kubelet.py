@@ -1,0 +1,99 @@
+"""The kubelet: follows the pods bound to its node and gives each a worker."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab_utils.controlplane.kubelet.worker import NodeServices, PodWorker
+from lab_utils.controlplane.status import Object
+
+_RELIST_S = 1.0  # PLEG's period: how late the end of a container may be noticed
+
+
+class Kubelet:
+    """Holds one worker per pod, by uid: a pod made anew under an old name is another pod."""
+
+    def __init__(self, node: NodeServices, name: str) -> None:
+        self._node, self._name = node, name
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def workers(self) -> Iterator[PodWorker]:
+        """Give the workers of all pods on this node."""
+        yield from self._workers.values()
+
+    def find(self, namespace: str, name: str) -> PodWorker | None:
+        """Find the worker of a pod by name; the newest, if an older one still ends."""
+        wanted = (namespace, name)
+        found = [worker for worker in self._workers.values() if _key(worker.pod) == wanted]
+        return found[-1] if found else None
+
+    async def follow_pods(self) -> None:
+        """Do what the API server says about this node's pods until cancelled."""
+        selector = f"spec.nodeName={self._name}"
+        changes = self._node.client.list_watch("/api/v1/pods", fieldSelector=selector)
+        async for kind, found in changes:
+            if kind == "SYNCED":
+                self._sync(found)
+            elif kind == "DELETED":
+                self._removed(found["metadata"]["uid"], found)
+            else:
+                self._update(found)
+
+    async def relist(self) -> None:
+        """Look for ended containers every second until cancelled."""
+        while True:
+            for worker in list(self._workers.values()):
+                worker.relist()
+            self._node.runtime.reap_orphans()
+            await asyncio.sleep(_RELIST_S)
+
+    async def close(self) -> None:
+        """Kill everything on this node, at once and without telling anybody."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._node.runtime.close()
+
+    def _sync(self, pods: list[Object]) -> None:
+        present = {pod["metadata"]["uid"] for pod in pods}
+        for pod in pods:
+            self._update(pod)
+        for uid in self._workers.keys() - present:
+            self._workers[uid].removed()
+        _clean(self._node.folder, present | self._workers.keys())
+
+    def _update(self, pod: Object) -> None:
+        uid = pod["metadata"]["uid"]
+        if uid in self._workers:
+            self._workers[uid].update(pod)
+            return
+        self._workers[uid] = worker = PodWorker(pod, self._node)
+        self._tasks[uid] = task = asyncio.create_task(worker.run())
+        task.add_done_callback(lambda _: self._forget(uid))
+
+    def _removed(self, uid: str, pod: Object) -> None:
+        if uid in self._workers:
+            self._workers[uid].update(pod)
+            self._workers[uid].removed()
+
+    def _forget(self, uid: str) -> None:
+        del self._workers[uid]
+        task = self._tasks.pop(uid)
+        if not task.cancelled() and (exc := task.exception()):
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": f"pod {uid} failed", "exception": exc})
+
+
+def _key(pod: Object) -> tuple[str, str]:
+    return pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+
+def _clean(folder: Path, present: set[str]) -> None:
+    """Remove what pods of an earlier boot left behind."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            if path.name not in present:
+                shutil.rmtree(path, ignore_errors=True)

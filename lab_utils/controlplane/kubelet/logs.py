@@ -1,0 +1,166 @@
+r"""What containers print: taken from a pipe, kept in a file, read back.
+
+The event loop reads the pipe, so a container costs no thread. A line in the file is what a CRI
+runtime writes, `2026-11-23T15:20:35.123456789Z stdout F text\n`; both streams share one pipe, so
+their order is kept. A file that grows over 10 MiB becomes `.1`, and the `.1` before it is dropped.
+"""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_BYTES = 10 * 2**20
+_LONGEST_LINE = 16 * 1024
+_CHUNK = 64 * 1024
+_FOLLOW_PERIOD_S = 0.1
+
+
+class LogWriter:
+    """Copies one pipe into one file until the pipe ends or close() is called."""
+
+    def __init__(self, path: Path, pipe: int) -> None:
+        self._path, self._pipe = path, pipe
+        self._file: BinaryIO = path.open("ab", buffering=0)
+        self._size = path.stat().st_size
+        self._partial = b""
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(pipe, False)
+        self._loop.add_reader(pipe, self._read_some)
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether everything was taken."""
+        return self._file.closed
+
+    def close(self) -> None:
+        """Take what is still in the pipe and let go of it."""
+        while not self._file.closed and self._read_some():
+            pass
+        self._finish()
+
+    def _read_some(self) -> bool:
+        try:
+            chunk = os.read(self._pipe, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self._finish()
+            return False
+        *lines, self._partial = (self._partial + chunk).split(b"\n")
+        self._write(lines, b"F")
+        while len(self._partial) > _LONGEST_LINE:
+            self._write([self._partial[:_LONGEST_LINE]], b"P")
+            self._partial = self._partial[_LONGEST_LINE:]
+        return True
+
+    def _write(self, lines: list[bytes], tag: bytes) -> None:
+        prefix = b"%s stdout %s " % (_stamp(time.time_ns()).encode(), tag)
+        data = b"".join(prefix + line + b"\n" for line in lines)
+        try:
+            self._size += self._file.write(data)
+            if self._size > MAX_BYTES:
+                self._rotate()
+        except OSError:  # disk full: the container runs on, its log has a gap
+            return
+
+    def _rotate(self) -> None:
+        self._path.replace(_older(self._path))
+        full, self._file = self._file, self._path.open("ab", buffering=0)
+        self._size = 0
+        full.close()
+
+    def _finish(self) -> None:
+        if not self._file.closed:
+            if self._partial:
+                self._write([self._partial], b"P")
+            self._loop.remove_reader(self._pipe)
+            os.close(self._pipe)
+            self._file.close()
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What `kubectl logs` asks for; since is a stamp as in the file."""
+
+    timestamps: bool = False
+    tail_lines: int | None = None
+    since: str = ""
+    limit_bytes: int | None = None
+
+
+def since_seconds(seconds: float) -> str:
+    """Give the stamp of so many seconds ago."""
+    return _stamp(time.time_ns() - int(seconds * 1e9))
+
+
+def since_time(moment: datetime) -> str:
+    """Give the stamp of a moment."""
+    return _stamp(int(moment.timestamp() * 1e9))
+
+
+def read_log(path: Path, options: LogOptions) -> bytes:
+    """Read the log of one run of a container."""
+    lines = _selected(_lines(path), options)
+    chosen = lines if options.tail_lines is None else deque(lines, maxlen=options.tail_lines)
+    return b"".join(chosen)[: options.limit_bytes]
+
+
+async def follow_log(
+    path: Path, options: LogOptions, has_ended: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """Read a log, then what is added to it, until the container has ended."""
+    stream, pending = path.open("rb"), b""
+    try:
+        before = read_log(path, options)
+        stream.seek(0, os.SEEK_END)
+        yield before
+        while True:
+            ended = has_ended()
+            *whole, pending = (pending + stream.read()).split(b"\n")
+            if fresh := b"".join(_selected((line + b"\n" for line in whole), options)):
+                yield fresh
+            if not whole and _was_rotated(path, stream):
+                stream.close()
+                stream = path.open("rb")
+            elif not whole and ended:
+                return
+            else:
+                await asyncio.sleep(_FOLLOW_PERIOD_S)
+    finally:
+        stream.close()
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    for part in (_older(path), path):
+        if part.exists():
+            with part.open("rb") as stream:
+                yield from stream
+
+
+def _selected(lines: Iterable[bytes], options: LogOptions) -> Iterator[bytes]:
+    since = options.since.encode()
+    for line in lines:
+        stamp, _, rest = line.partition(b" ")
+        if stamp >= since:
+            _stream, tag, text = rest.split(b" ", 2)
+            text = text if tag == b"F" else text[:-1]
+            yield stamp + b" " + text if options.timestamps else text
+
+
+def _was_rotated(path: Path, stream: BinaryIO) -> bool:
+    return path.exists() and path.stat().st_ino != os.fstat(stream.fileno()).st_ino
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(path.name + ".1")
+
+
+def _stamp(time_ns: int) -> str:
+    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"

@@ -1,0 +1,215 @@
+"""The container runtime: containers as process groups of this machine, started, watched, ended.
+
+Plays containerd's part. Every container is a session of its own that dies with the kubelet, and
+its orphans become the kubelet's children, so nothing it forks is lost. Users, capabilities and
+root file systems are accepted by the API and not enforced here.
+"""
+
+import asyncio
+import contextlib
+import math
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from lab_utils.controlplane.kubelet import proc
+from lab_utils.controlplane.kubelet.cgroup import MARK, Cgroup, Limits
+from lab_utils.controlplane.kubelet.limiter import Limiter
+from lab_utils.controlplane.kubelet.logs import LogWriter
+from lab_utils.controlplane.processes import die_with_parent
+from lab_utils.controlplane.timestamps import utc_now
+
+_POLL_S = 0.02
+_OUTPUT_BYTES = 10 * 1024
+_RUNC = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
+    "runc create failed: unable to start container process: "
+)
+
+
+class StartError(Exception):
+    """The process could not be started; the message is runc's."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """All it takes to start a container."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    folder: Path
+    """The container's own folder on this machine; cgroup files go into folder/cgroup."""
+    log: Path
+    limits: Limits
+
+
+@dataclass
+class Container:
+    """A container that was started; exit_code is None as long as it runs."""
+
+    id: str
+    launch: Launch
+    cgroup: Cgroup
+    process: "subprocess.Popen[bytes]"
+    log: LogWriter
+    started_at: datetime = field(default_factory=utc_now)
+    started_s: float = field(default_factory=time.monotonic)
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+
+
+class Runtime:
+    """Starts and ends the containers of one node; use from the event loop's thread only."""
+
+    def __init__(self) -> None:
+        proc.adopt_orphans()
+        self._limiter = Limiter()
+        self._limiter.start()
+        self._containers: dict[str, Container] = {}
+        self._own: set[int] = set()
+
+    def start(self, launch: Launch) -> Container:
+        """Start a container.
+
+        Raises:
+            StartError: Its command is not there or cannot be executed.
+        """
+        identity = secrets.token_hex(32)
+        cgroup_folder = launch.folder / "cgroup"
+        cgroup_folder.mkdir(parents=True, exist_ok=True)
+        env = dict(launch.env) | {MARK: identity, "CGROUP_ROOT": str(cgroup_folder)}
+        reader, writer = os.pipe()
+        try:
+            process = _spawn(launch.argv, env, launch.cwd, writer)
+        except StartError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        now_ns = time.monotonic_ns()
+        cgroup = Cgroup(identity, process.pid, launch.limits, cgroup_folder, now_ns)
+        cgroup.publish()
+        container = Container(identity, launch, cgroup, process, LogWriter(launch.log, reader))
+        self._containers[identity] = container
+        self._own.add(process.pid)
+        self._limiter.add(cgroup)
+        return container
+
+    def has_ended(self, container: Container) -> bool:
+        """Look whether a container's main process has ended; whatever it left behind is killed."""
+        if container.exit_code is None:
+            code = self._limiter.reap(container.cgroup, container.process)
+            if code is not None:
+                container.exit_code = 128 - code if code < 0 else code
+                container.finished_at = utc_now()
+                container.log.close()
+                self._own.discard(container.process.pid)
+                self._containers.pop(container.id, None)
+        return container.exit_code is not None
+
+    def reap_orphans(self) -> None:
+        """Collect ended processes that containers left to this one."""
+        for pid in set(proc.children(os.getpid())) - self._own:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+    def terminate(self, container: Container) -> None:
+        """Ask a container's main process to end (SIGTERM)."""
+        if container.exit_code is None:
+            self._limiter.signal_leader(container.cgroup, signal.SIGTERM)
+
+    def kill(self, container: Container) -> None:
+        """Kill every process of a container."""
+        if container.exit_code is None:
+            self._limiter.kill(container.cgroup)
+
+    def signal(self, container: Container, name: str) -> None:
+        """Do what a fault asks for: KILL the main process, STOP or CONT all of the container."""
+        if name == "STOP":
+            self._limiter.hold(container.cgroup)
+        elif name == "CONT":
+            self._limiter.release(container.cgroup)
+        elif container.exit_code is None:
+            self._limiter.signal_leader(container.cgroup, signal.SIGKILL)
+
+    async def execute(
+        self, container: Container, argv: Sequence[str], timeout_s: float
+    ) -> tuple[int | None, str]:
+        """Run a command beside a container, in its environment and on its account.
+
+        Returns:
+            Exit code (None when it took too long and was killed) and the start of its output.
+
+        Raises:
+            StartError: The command is not there or cannot be executed.
+        """
+        launch = container.launch
+        env = dict(launch.env) | {MARK: container.id}
+        with tempfile.TemporaryFile() as output:
+            process = _spawn(tuple(argv), env, launch.cwd, output.fileno())
+            self._own.add(process.pid)
+            try:
+                await poll_until(lambda: process.poll() is not None, timeout_s)
+            finally:
+                code = process.poll()
+                if code is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                self._own.discard(process.pid)
+            output.seek(0)
+            return code, output.read(_OUTPUT_BYTES).decode(errors="replace")
+
+    async def close(self) -> None:
+        """Kill all containers and end the limiter."""
+        for container in list(self._containers.values()):
+            self.kill(container)
+        await poll_until(lambda: all(map(self.has_ended, list(self._containers.values()))))
+        self._limiter.stop()
+
+
+async def poll_until(condition: Callable[[], bool], timeout_s: float = math.inf) -> bool:
+    """Wait for something that nobody announces; False after the time-out."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
+
+
+def _spawn(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path, output: int
+) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            argv,
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+    except (OSError, ValueError) as exc:
+        raise StartError(_RUNC + _why(argv[0], exc, cwd)) from exc
+
+
+def _why(command: str, exc: OSError | ValueError, cwd: Path) -> str:
+    if isinstance(exc, FileNotFoundError) and not cwd.is_dir():
+        return f'chdir to cwd ("{cwd}") set in config.json failed: no such file or directory'
+    if isinstance(exc, FileNotFoundError) and "/" in command:
+        return f'exec: "{command}": stat {command}: no such file or directory'
+    if isinstance(exc, FileNotFoundError):
+        return f'exec: "{command}": executable file not found in $PATH'
+    if isinstance(exc, PermissionError):
+        return f'exec: "{command}": permission denied'
+    return f'exec: "{command}": {exc}'

@@ -1,0 +1,72 @@
+"""The end of a container: preStop hook, SIGTERM, grace period, SIGKILL.
+
+Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from lab_utils.controlplane.kubelet.checks import CheckFailed, check
+from lab_utils.controlplane.kubelet.runtime import Container, Runtime, poll_until
+from lab_utils.controlplane.status import Object
+
+_LEAST_AFTER_HOOK_S = 2.0  # the kubelet's minimumGracePeriodInSeconds
+
+
+async def stop_container(
+    runtime: Runtime,
+    container: Container,
+    spec: Object,
+    pod_ip: str,
+    grace_s: Callable[[], float],
+    hook_failed: Callable[[], None],
+) -> None:
+    """End a container and wait until it has.
+
+    Args:
+        runtime: Where it runs.
+        container: The container.
+        spec: Its spec: has the preStop hook.
+        pod_ip: Where its httpGet hook goes.
+        grace_s: The grace period; asked again and again, as it may be shortened meanwhile.
+        hook_failed: Called when the preStop hook failed; the container is stopped all the same.
+    """
+    began_s = time.monotonic()
+    least_s = began_s
+    hook = spec.get("lifecycle", {}).get("preStop")
+    if hook and grace_s() > 0:
+        try:
+            await _run_hook(hook, runtime, container, spec, pod_ip, grace_s())
+        except CheckFailed:
+            hook_failed()
+        least_s = time.monotonic() + _LEAST_AFTER_HOOK_S
+
+    def is_over() -> bool:
+        late = time.monotonic() >= max(began_s + grace_s(), least_s)
+        return late or runtime.has_ended(container)
+
+    runtime.terminate(container)
+    await poll_until(is_over)
+    runtime.kill(container)
+    await poll_until(lambda: runtime.has_ended(container))
+
+
+async def _run_hook(
+    hook: Object,
+    runtime: Runtime,
+    container: Container,
+    spec: Object,
+    pod_ip: str,
+    timeout_s: float,
+) -> None:
+    if "sleep" in hook:
+        wait_s = min(float(hook["sleep"]["seconds"]), timeout_s)
+        await poll_until(lambda: runtime.has_ended(container), wait_s)
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            timed = {**hook, "timeoutSeconds": timeout_s}
+            await check(timed, container, spec, pod_ip, runtime)
+    except TimeoutError:
+        raise CheckFailed("the hook took longer than the grace period") from None
