@@ -1,0 +1,120 @@
+"""The control-plane process: API server, controllers, NodePort proxy and the nodes' power.
+
+`python -m lab_utils.controlplane.main --state DIR --guard PID`, started by the guard. It says that
+it is up by publishing its endpoint; it ends on SIGTERM or after an idle time.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import signal
+import socket
+import ssl
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from lab_utils.controlplane.admin import Activity, add_admin_routes
+from lab_utils.controlplane.bootstrap import create_system_objects
+from lab_utils.controlplane.config import ClusterConfig, Layout
+from lab_utils.controlplane.controllers.loop import Controllers
+from lab_utils.controlplane.endpoint import Endpoint
+from lab_utils.controlplane.forward import Forwarder
+from lab_utils.controlplane.nodeport import NodePortProxy
+from lab_utils.controlplane.processes import arguments_of, create_time
+from lab_utils.controlplane.registry import Registry
+from lab_utils.controlplane.server import make_app, make_runner
+from lab_utils.controlplane.store import Store
+from lab_utils.controlplane.supervisor import Supervisor
+
+_NETWORK_LOCK_PORT = 10256
+_log = logging.getLogger("control-plane")
+
+
+def claim_network() -> tuple[int, socket.socket]:
+    """Take a /16 of loopback that no other cluster of this machine has.
+
+    Returns:
+        The octet of 127.<octet>.0.0/16 and the bound socket that holds it: the kernel is the lock,
+        across users, and gives it back when this process ends.
+
+    Raises:
+        OSError: All of them are taken.
+    """
+    octets = list(range(64, 255))
+    random.shuffle(octets)
+    for octet in octets:
+        held = socket.socket()
+        try:
+            held.bind((f"127.{octet}.0.1", _NETWORK_LOCK_PORT))
+        except OSError:
+            held.close()
+            continue
+        return octet, held
+    raise OSError("all loopback networks 127.64.0.0/16 to 127.254.0.0/16 are taken")
+
+
+def _tls(layout: Layout) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(layout.server_certificate)
+    return context
+
+
+async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
+    """Run the control plane until it is told to end, or nobody has used it for long."""
+    octet, held = claim_network()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    registry = Registry(Store(), toleration_s=config.default_toleration_s)
+    supervisor = Supervisor(layout, config)
+    proxy = NodePortProxy(registry, config, supervisor.is_off)
+    forwarder = Forwarder(layout, registry)
+    app = make_app(registry, json.loads(layout.tokens.read_text()), forwarder)
+    activity = Activity(app)
+    add_admin_routes(app, supervisor, proxy)
+    controllers = Controllers(registry, config, layout.ca.read_text())
+    runner = make_runner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_tls(layout))
+    await site.start()
+    port: int = runner.addresses[0][1]
+    create_system_objects(registry, port)
+    controllers.start()
+    await proxy.start()
+    _endpoint(port, octet, guard_pid).publish(layout, config)
+    supervisor.start_all()
+    await activity.idle_or(stop, config.idle_stop_s)
+    _log.info("ending")
+    await supervisor.close()
+    await proxy.close()
+    await controllers.stop()
+    await runner.cleanup()
+    held.close()
+
+
+def _endpoint(port: int, octet: int, guard_pid: int) -> Endpoint:
+    pid = os.getpid()
+    return Endpoint(
+        port=port,
+        octet=octet,
+        pid=pid,
+        create_time=create_time(pid) or 0.0,
+        guard_pid=guard_pid,
+        guard_create_time=create_time(guard_pid) or 0.0,
+    )
+
+
+def main() -> None:
+    """Run from the command line."""
+    state, guard = arguments_of(sys.argv, "state", "guard")
+    layout = Layout(Path(state))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(serve(layout, ClusterConfig.load(layout.config), int(guard)))
+
+
+if __name__ == "__main__":
+    main()
