@@ -1,0 +1,105 @@
+"""The Docker engine: is it there, and if not, why and what to do.
+
+Looks where the `docker` command looks (DOCKER_HOST, else the current context). Knocks on a local
+socket before the SDK does, because only the socket tells "not running" from "not allowed".
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab_utils.errors import BackendUnavailable, ClusterError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_PROBE_TIMEOUT_S = 5
+_CALL_TIMEOUT_S = 600  # a build may be silent for minutes while it downloads
+_START_IT = "Start Docker Desktop, or run `sudo systemctl start docker`"
+_REMEDIES: dict[type[Exception], str] = {
+    FileNotFoundError: f"no engine is running there. {_START_IT}",
+    ConnectionRefusedError: f"nothing listens there. {_START_IT}",
+    PermissionError: "you may not use it. Run `sudo usermod -aG docker $USER` and log in again",
+    TimeoutError: "it does not answer. Restart Docker",
+}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What was found: a version when it answers, else the problem with its remedy."""
+
+    version: str = ""
+    problem: str = ""
+
+
+def probe() -> Engine:
+    """Ask the engine for its version; never raises, and takes seconds at most."""
+    try:
+        with connect(timeout_s=_PROBE_TIMEOUT_S) as client:
+            about = client.info()
+    except (BackendUnavailable, ClusterError) as exc:
+        return Engine(problem=str(exc))
+    if about.get("OSType", "linux") != "linux":
+        return Engine(
+            problem="The Docker engine runs Windows containers. Switch it to Linux containers."
+        )
+    return Engine(version=str(about.get("ServerVersion", "unknown")))
+
+
+@contextlib.contextmanager
+def connect(*, timeout_s: int = _CALL_TIMEOUT_S) -> Iterator["DockerClient"]:
+    """Give the Docker SDK's client.
+
+    Args:
+        timeout_s: How long one answer may take, in seconds.
+
+    Raises:
+        BackendUnavailable: The engine does not answer, or stopped to; says why and what to do.
+        ClusterError: It answered no; says what it said.
+    """
+    import docker
+    import requests
+
+    host = engine_host()
+    try:
+        _knock(host)
+        client = docker.from_env(timeout=timeout_s)
+    except (docker.errors.DockerException, requests.RequestException, OSError) as exc:
+        raise BackendUnavailable(_explain(host, exc)) from exc
+    try:
+        yield client
+    except docker.errors.APIError as exc:
+        raise ClusterError(f"The Docker engine refused: {exc.explanation or exc}.") from exc
+    except (docker.errors.DockerException, requests.RequestException) as exc:
+        raise BackendUnavailable(_explain(host, exc)) from exc
+    finally:
+        client.close()
+
+
+def engine_host() -> str:
+    """Give the address the `docker` command would use."""
+    import docker
+
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    context = docker.ContextAPI.kwargs_from_context(environment=os.environ)
+    return str(context.get("base_url") or "unix:///var/run/docker.sock")
+
+
+def _knock(host: str) -> None:
+    scheme, _, path = host.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_PROBE_TIMEOUT_S)
+            knocking.connect(path)
+
+
+def _explain(host: str, exc: Exception) -> str:
+    reason = next(
+        (remedy for kind, remedy in _REMEDIES.items() if isinstance(exc, kind)),
+        f"{exc}. Look with `docker info`",
+    )
+    return f"The Docker engine at {host} cannot be used: {reason}."

@@ -1,0 +1,70 @@
+"""Images: build the worker's and load it into the cluster, whichever backend it is on.
+
+Hides where the Dockerfile is and what it is built with. Never takes part in a registry: what is not
+loaded is not there.
+"""
+
+import re
+
+from lab_utils.backends import Backend, Image, Progress
+from lab_utils.errors import InvalidInput
+from lab_utils.settings import Settings, project_root
+
+# https://pkg.go.dev/github.com/distribution/reference: lower-case path, then a tag
+_REFERENCE = re.compile(
+    r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
+    r":(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})"
+)
+
+
+def build(backend: Backend, settings: Settings, tag: str, progress: Progress) -> Image:
+    """Build the worker's image.
+
+    Args:
+        backend: Where the image is needed.
+        settings: Says the base image.
+        tag: Its name, such as "inference-worker:1".
+        progress: Told in one line what is being done.
+
+    Returns:
+        The image; its digest is that of its content, so building again gives the same.
+
+    Raises:
+        InvalidInput: The tag cannot be used.
+        ImageError: The build failed; says where and why.
+    """
+    check_tag(tag)
+    context = project_root() / "worker"
+    arguments = {"BASE_IMAGE": settings.base_image}
+    return backend.build_image(context, context / "Dockerfile", tag, arguments, progress)
+
+
+def load(backend: Backend, tag: str, progress: Progress) -> None:
+    """Load a built image into every node of the cluster; a second time does nothing.
+
+    Raises:
+        InvalidInput: The tag cannot be used.
+        ImageError: It is not built, or did not arrive.
+        ClusterNotRunning: There is no cluster to load it into.
+    """
+    check_tag(tag)
+    backend.load_image(tag, progress)
+
+
+def check_tag(tag: str) -> None:
+    """Refuse an image name that would not do in the lab.
+
+    Raises:
+        InvalidInput: It has no tag, is :latest, or is no image name; says why.
+    """
+    match = _REFERENCE.fullmatch(tag)
+    if match is None:
+        raise InvalidInput(
+            f"{tag!r} is no image name with a tag: want lower-case letters, digits and . _ - / "
+            "followed by a tag, such as 'inference-worker:1'."
+        )
+    if match["tag"] == "latest":
+        raise InvalidInput(
+            f"{tag!r}: Kubernetes pulls :latest from a registry at every start, so a loaded image "
+            "would never be used. Give it a version, such as 'inference-worker:1'."
+        )
