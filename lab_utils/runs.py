@@ -1,0 +1,147 @@
+"""A finished run: its tables, and all that is needed to judge them or to repeat it.
+
+Saved as one folder: a CSV file per table and `run.json`. Floats are written so that they read back
+as the same bits. Never overwrites a folder that is not a run.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lab_utils.errors import InvalidInput
+from lab_utils.tables import SCHEMAS, make_table
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """What one run of load has shown.
+
+    Attributes:
+        requests: One row per request that left.
+        attempts: One row per attempt of a request.
+        usage: Samples of the pods' resources.
+        events: The cluster's own account.
+        faults: What was made to go wrong.
+        outages: When requests failed.
+        schedule: When requests were due, fixed before the run; empty for a closed loop.
+        settings: How the load was made: rate, arrivals, time-outs, ...
+        seed: What the schedule follows from.
+        started_at: Wall time of 0 s, in UTC.
+        backend: What the cluster was.
+        versions: Of Python and of the libraries that matter.
+        interrupted: Whether the run ended before its time, so that its tables are a part.
+    """
+
+    requests: pd.DataFrame
+    attempts: pd.DataFrame
+    usage: pd.DataFrame
+    events: pd.DataFrame
+    faults: pd.DataFrame
+    outages: pd.DataFrame
+    schedule: pd.DataFrame
+    settings: dict[str, Any]
+    seed: int
+    started_at: datetime
+    backend: str
+    versions: dict[str, str]
+    interrupted: bool
+
+    def __eq__(self, other: object) -> bool:
+        """Compare tables and everything else, NaN equal to NaN."""
+        if not isinstance(other, Run):
+            return NotImplemented
+        same_tables = all(getattr(self, name).equals(getattr(other, name)) for name in SCHEMAS)
+        return same_tables and self._about() == other._about()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Say the main figures in one line."""
+        cut = ", interrupted" if self.interrupted else ""
+        return (
+            f"Run({len(self.requests):,} requests, {int(self.requests['ok'].sum()):,} ok, "
+            f"{len(self.outages)} outages, seed {self.seed}{cut})"
+        )
+
+    def _about(self) -> dict[str, Any]:
+        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in SCHEMAS}
+        return about | {"started_at": self.started_at.isoformat()}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run to a folder, as a whole or not at all; replaces a run that is there.
+
+        Raises:
+            InvalidInput: The folder holds something else.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / "run.json").is_file():
+            raise InvalidInput(f"{folder} is not a run: save to a folder that does not exist yet")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+        try:
+            self._write(partial)
+            _swap(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return folder
+
+    def _write(self, folder: Path) -> None:
+        folder.mkdir()
+        for name in SCHEMAS:
+            getattr(self, name).to_csv(folder / f"{name}.csv", index=False)
+        about = {"format": FORMAT} | self._about()
+        (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Run":
+        """Read a run that save() wrote; it equals the one that was saved.
+
+        Raises:
+            InvalidInput: There is no run in the folder, or it is from a later version of the lab.
+        """
+        folder = Path(folder)
+        try:
+            about: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as exc:
+            raise InvalidInput(f"{folder} is not a run: no readable run.json in it") from exc
+        if about.pop("format") != FORMAT:
+            raise InvalidInput(f"{folder} is a run of a later lab: update the lab to read it")
+        about["started_at"] = datetime.fromisoformat(about["started_at"])
+        return cls(**about | {name: _read(folder / f"{name}.csv", name) for name in SCHEMAS})
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "int64": int,
+    "float64": lambda text: float(text or "nan"),
+    "bool": lambda text: text == "True",
+    "str": str,
+}
+
+
+def _read(path: Path, name: str) -> pd.DataFrame:
+    # As text first: Python's float() is exact, read_csv's own default is not in every version.
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for column, dtype in SCHEMAS[name].items():
+        table[column] = [_PARSERS[dtype](text) for text in table[column]]
+    return make_table(name, table)
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put a finished folder in its place; a rename cannot replace a folder that has files."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = new.with_name(new.name + ".old")
+    folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old)

@@ -1,0 +1,189 @@
+"""Charts by what they hold: data, labels, units, limits. What they look like is for the eye."""
+
+from dataclasses import replace
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+
+from lab_utils import analysis, charts
+from lab_utils.tables import make_table
+from tests.tools.made_runs import made_run
+
+mpl.use("Agg")
+CHARTS = ["timeline", "failover", "histogram", "parts", "shares", "usage"]
+
+
+@pytest.fixture(autouse=True)
+def _style():
+    with charts.style():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Give 30 s at 20/s in which the primary dies at 10 s and half of one second is lost."""
+    random, due_s = np.random.default_rng(1), np.arange(600) / 20
+    primary = random.random(600) < 0.5
+    dead = primary & (due_s >= 10) & (due_s < 11)
+    requests = make_table("requests").reindex(range(600))
+    requests = make_table(
+        "requests",
+        requests.assign(
+            request_id=range(600), scheduled_s=due_s, sent_s=due_s, done_s=due_s + 0.1, lag_s=0.0,
+            latency_s=np.where(dead, np.nan, 0.1 + random.exponential(0.01, 600)), ok=~dead,
+            error=np.where(dead, "reset", ""), queue_s=0.001, service_s=0.1,
+            role=np.where(dead, "", np.where(primary, "primary", "backup")),
+        ),
+    )  # fmt: skip
+    usage = [
+        {"t_s": t, "pod": role, "role": role, "cpu_cores": 0.05, "memory_bytes": 4e7}
+        for t in range(30)
+        for role in ("primary", "backup")
+    ]
+    limits = {role: {"cpu_cores": 0.1, "memory_bytes": 2**26} for role in ("primary", "backup")}
+    return replace(
+        made_run(),
+        requests=requests,
+        usage=make_table("usage", usage),
+        outages=analysis.find_outages(requests),
+        faults=make_table("faults", [{"start_s": 10.0, "end_s": 10.1, "name": "kill -9"}]),
+        settings={"limits": limits},
+        interrupted=False,
+    )
+
+
+def texts(ax: Axes) -> str:
+    return " | ".join([ax.get_title(loc="left"), *(text.get_text() for text in ax.texts)])
+
+
+def drawn(ax: Axes, label: str):
+    return next(c for c in ax.collections if c.get_label() == label)
+
+
+def test_the_stylesheet_can_be_used_for_good():
+    charts.use_style()
+    assert plt.rcParams["axes.titlelocation"] == "left"
+
+
+def test_the_timeline_draws_every_request(run):
+    ax = charts.timeline(run)
+    points = {name: len(drawn(ax, name).get_offsets()) for name in ("primary", "backup", "failed")}
+    assert sum(points.values()) == 600
+    assert points["failed"] == (~run.requests["ok"]).sum()
+
+
+def test_the_timeline_says_what_was_found_and_marks_it(run):
+    ax = charts.timeline(run)
+    lost, outage = int((~run.requests["ok"]).sum()), run.outages.iloc[0]
+    said = f"{outage['duration_s']:.2f} s, {lost} lost"
+    assert f"{lost} requests lost in {outage['duration_s']:.2f} s (n = 600)" in texts(ax)
+    assert said in texts(ax)
+    assert "kill -9" in texts(ax)
+    assert [line.get_xdata()[0] for line in ax.lines] == [10.0]
+
+
+def test_axes_carry_units_and_start_at_zero(run):
+    ax = charts.timeline(run)
+    assert ax.get_ylabel() == "Request latency (ms)"
+    assert ax.get_xlabel() == "Time request was due (s)"
+    assert ax.get_ylim()[0] == 0
+
+
+def test_roles_differ_in_colour_and_in_mark(run):
+    ax = charts.timeline(run)
+    primary, backup = drawn(ax, "primary"), drawn(ax, "backup")
+    assert to_hex(primary.get_facecolor()[0]).upper() == "#0072B2"
+    assert to_hex(backup.get_facecolor()[0]).upper() == "#E69F00"
+    shapes = [len(c.get_paths()[0].vertices) for c in (primary, backup)]
+    assert shapes[0] != shapes[1]
+
+
+def test_a_cut_request_is_not_drawn_as_failed(run):
+    cut = run.requests.assign(error=np.where(run.requests["ok"], "", "cancelled"))
+    ax = charts.timeline(replace(run, requests=cut, outages=make_table("outages")))
+    labels = {c.get_label() for c in ax.collections}
+    assert "cut by the end of the run" in labels
+    assert "failed" not in labels
+
+
+def test_the_failover_shares_its_time_axis_and_counts_by_second(run):
+    above, below = charts.failover(run)
+    assert above.get_xlim() == below.get_xlim()
+    assert len([p for p in below.patches if p.get_label() in ("primary", "backup")]) == 2
+
+
+def test_usage_has_three_panels_with_their_limits(run):
+    cpu, memory, throttled = charts.usage(run)
+    assert [ax.get_ylabel().split("\n")[1] for ax in (cpu, memory, throttled)] == [
+        "(cores)", "(MiB)", "periods (%)",
+    ]  # fmt: skip
+    assert "limit 0.1 cores" in texts(cpu)
+    assert "limit 64 MiB" in texts(memory)
+    assert {"primary", "backup"} <= {text.get_text() for text in memory.texts}
+
+
+def test_the_histogram_holds_every_answer_and_its_percentiles(run):
+    ax = charts.histogram(run)
+    assert sum(patch.get_height() for patch in ax.patches) == run.requests["ok"].sum()
+    assert "p50: 10" in texts(ax)
+    assert "p99: " in texts(ax)
+
+
+def test_the_parts_are_as_high_as_the_latencies(run):
+    ax = charts.parts(run)
+    tops = max(bar.get_y() + bar.get_height() for bar in ax.patches)
+    assert tops <= run.requests["latency_s"].max() * 1e3
+    assert "service 100.0 ms" in texts(ax)
+
+
+def test_shares_say_whether_they_are_in_the_band(run):
+    assert "of a random choice" in texts(charts.shares(run))
+    alone = run.requests[run.requests["role"] == "backup"]
+    assert "Backup gave every answer" in texts(charts.shares(replace(run, requests=alone)))
+
+
+def test_availability_bars_show_failures_and_predictions(run):
+    ax = charts.availability({"a": run, "b": run}, predicted={"a": 0.02})
+    failed_pct = 100 * (~run.requests["ok"]).mean()
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([failed_pct] * 2)
+    assert f"{100 - failed_pct:.2f} % answered" in texts(ax)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("rows", [0, 1])
+def test_charts_of_nothing_say_so_and_of_one_row_work(run, name, rows):
+    little = replace(
+        run,
+        requests=run.requests.head(rows),
+        usage=run.usage.head(rows),
+        outages=make_table("outages"),
+    )
+    made = getattr(charts, name)(little)
+    first = made if isinstance(made, Axes) else made[0]
+    first.figure.canvas.draw()
+    assert ("Nothing to show" in texts(first)) is (rows == 0)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_charts_of_failures_alone_are_drawn(run, name):
+    failed = run.requests[~run.requests["ok"]]
+    unread = run.usage.assign(cpu_cores=np.nan, memory_bytes=np.nan)
+    made = getattr(charts, name)(replace(run, requests=failed, usage=unread))
+    (made if isinstance(made, Axes) else made[0]).figure.canvas.draw()
+
+
+def test_charts_draw_in_the_axes_they_are_given(run):
+    _, axes = plt.subplots(2, 1)
+    assert charts.timeline(run, ax=axes[0]) is axes[0]
+    assert charts.failover(run, axes=axes) == list(axes)
+
+
+def test_a_hundred_thousand_requests_are_drawn_soon(run):
+    many = run.requests.sample(100_000, replace=True, random_state=1, ignore_index=True)
+    many["scheduled_s"] = np.arange(len(many)) / 1000
+    charts.failover(replace(run, requests=many))[0].figure.canvas.draw()
