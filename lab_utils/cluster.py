@@ -1,0 +1,291 @@
+"""What a learner does with a cluster: apply, get, wait, scale, logs, delete. kubectl's verbs.
+
+Works on any cluster that a kubeconfig names and never asks which kind of cluster it is. Objects
+are dicts as on the wire; what is meant to be looked at is a pandas table.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lab_utils.api import Api, Object
+from lab_utils.errors import (
+    ClusterError,
+    ClusterNotRunning,
+    InvalidInput,
+    ManifestError,
+    NotFound,
+    NotReady,
+)
+from lab_utils.manifests import Manifest
+from lab_utils.waiting import wait_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIELD_MANAGER = "k8s-inference-lab"
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+# Waiting longer does not help against these; the message says what does.
+_HOPELESS = {
+    "ErrImageNeverPull": "Load the image first: lab.load_image()",
+    "InvalidImageName": "Correct the image's name in the manifest",
+    "CreateContainerConfigError": "Look at the pod's events: lab.get('events')",
+}
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What apply did to one object: created, configured or unchanged."""
+
+    kind: str
+    name: str
+    outcome: str
+
+    def __str__(self) -> str:
+        """Write it as kubectl does."""
+        return f"{self.kind.lower()}/{self.name} {self.outcome}"
+
+
+class Cluster:
+    """One namespace of a cluster, seen through its API.
+
+    Args:
+        api: The connection.
+        namespace: Where namespaced objects are looked for when nothing else is said.
+    """
+
+    def __init__(self, api: Api, namespace: str = "lab") -> None:
+        self.api, self.namespace = api, namespace
+
+    def apply(self, manifests: Iterable[Manifest]) -> list[Applied]:
+        """Make the cluster hold these objects (server-side apply); twice changes nothing.
+
+        Raises:
+            ManifestError: The server refused one; says which file, line and field.
+        """
+        return [self._apply_one(manifest) for manifest in manifests]
+
+    def _apply_one(self, manifest: Manifest) -> Applied:
+        path = self.api.path_for(manifest.object, self.namespace)
+        before = self._version_of(path)
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
+        action = f"Applying {manifest.kind} {manifest.name} from {manifest.where}"
+        try:
+            text = self.api.request(
+                action, "PATCH", path, query=query, body=manifest.object, content_type=_APPLY
+            )
+        except ClusterNotRunning:
+            raise
+        except ClusterError as exc:
+            raise ManifestError(f"{exc}. Correct the manifest and apply it again.") from exc
+        after = json.loads(text)["metadata"]["resourceVersion"]
+        outcome = "created" if before is None else "unchanged" if before == after else "configured"
+        return Applied(manifest.kind, manifest.name, outcome)
+
+    def _version_of(self, path: str) -> str | None:
+        try:
+            obj = json.loads(self.api.request("Looking", "GET", path))
+        except NotFound:
+            return None
+        version: str = obj["metadata"]["resourceVersion"]
+        return version
+
+    def get(self, kind: str, name: str = "", *, selector: str = "") -> "pd.DataFrame":
+        """Show objects as `kubectl get` does, columns and all.
+
+        Args:
+            kind: A kind as kubectl knows it: "pods", "po", "deploy", "nodes".
+            name: One object; all of the kind by default.
+            selector: Label selector, such as "role=primary".
+
+        Returns:
+            One row per object in this namespace (or the cluster, for kinds without namespace).
+        """
+        import pandas as pd
+
+        table = self.api.table(kind, self.namespace, name, selector)
+        columns = table["columnDefinitions"]
+        shown = [i for i, column in enumerate(columns) if column.get("priority", 0) == 0]
+        rows = [[row["cells"][i] for i in shown] for row in table.get("rows") or []]
+        return pd.DataFrame(rows, columns=[columns[i]["name"] for i in shown])
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        """Set the number of replicas of a Deployment.
+
+        Raises:
+            InvalidInput: replicas is not a whole number from 0 on.
+        """
+        if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+            raise InvalidInput(
+                f"replicas is {replicas!r}: want a whole number from 0 on, such as 2"
+            )
+        path = self.api.path_of("deployments", self.namespace, deployment) + "/scale"
+        action = f"Scaling Deployment {self.namespace}/{deployment}"
+        body = {"spec": {"replicas": replicas}}
+        self.api.request(action, "PATCH", path, body=body, content_type=_MERGE)
+
+    def logs(self, pod: str, *, tail: int | None = None, previous: bool = False) -> str:
+        """Read what a pod has written; of the container before this one if previous."""
+        path = self.api.path_of("pods", self.namespace, pod) + "/log"
+        query = [("previous", "true")] if previous else []
+        query += [("tailLines", str(tail))] if tail is not None else []
+        action = f"Reading the log of Pod {self.namespace}/{pod}"
+        return self.api.request(action, "GET", path, query=query, accept="*/*")
+
+    def delete(self, kind: str, name: str, *, grace_s: int | None = None) -> bool:
+        """Delete an object and, in the background, what it owns; False if it was not there."""
+        path = self.api.path_of(kind, self.namespace, name)
+        query = [("propagationPolicy", "Background")]
+        query += [("gracePeriodSeconds", str(grace_s))] if grace_s is not None else []
+        try:
+            self.api.request(f"Deleting {kind} {name}", "DELETE", path, query=query)
+        except NotFound:
+            return False
+        return True
+
+    def pods(self, selector: str = "") -> list[Object]:
+        """Give the pods of the namespace as objects."""
+        return self.api.list("pods", self.namespace, selector)
+
+    def nodes(self) -> list[Object]:
+        """Give the nodes as objects."""
+        return self.api.list("nodes")
+
+    def events_since(self, since: datetime) -> list[Object]:
+        """Give the Events of the namespace that happened at or after a moment."""
+        events = self.api.list("events", self.namespace)
+        return [event for event in events if _happened(event) >= since.replace(microsecond=0)]
+
+    def proxy_pod(self, pod: str, port: int | str, path: str) -> str:
+        """Ask a pod something over HTTP, through the API server."""
+        root = self.api.path_of("pods", self.namespace, f"{pod}:{port}").replace("%3A", ":")
+        action = f"Asking Pod {self.namespace}/{pod} for {path}"
+        return self.api.request(action, "GET", f"{root}/proxy{path}", accept="*/*", timeout_s=3.0)
+
+    def uncordon(self, node: str) -> None:
+        """Let the scheduler use a node again."""
+        path = self.api.path_of("nodes", None, node)
+        body = {"spec": {"unschedulable": None}}
+        self.api.request(f"Uncordoning Node {node}", "PATCH", path, body=body, content_type=_MERGE)
+
+    def wait_for_nodes(self, names: Collection[str], *, timeout_s: float = 60.0) -> None:
+        """Wait until every one of these nodes has joined and is Ready.
+
+        Raises:
+            NotReady: Some are not, after timeout_s seconds.
+        """
+
+        def missing() -> list[str]:
+            ready = {node["metadata"]["name"] for node in self.nodes() if is_ready(node)}
+            return sorted(set(names) - ready)
+
+        def late() -> Exception:
+            return NotReady(
+                f"Nodes {', '.join(missing())} not Ready after {timeout_s:g} s. "
+                "Look with lab.get('nodes'); lab.reset() starts them again."
+            )
+
+        wait_for(lambda: None if missing() else True, timeout_s=timeout_s, late=late)
+
+    def wait(
+        self, *, timeout_s: float = 60.0, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Wait until every Deployment of the namespace runs what it should, and no more.
+
+        Args:
+            timeout_s: How long to wait, in seconds.
+            progress: Told (pods ready, pods wanted) at every look.
+
+        Raises:
+            NotReady: Not so after timeout_s seconds, or a pod cannot start whatever the time.
+        """
+
+        def settled() -> bool | None:
+            deployments = self.api.list("deployments", self.namespace)
+            pods = self.pods()
+            _raise_if_hopeless(pods)
+            wanted = sum(deployment["spec"]["replicas"] for deployment in deployments)
+            if progress is not None:
+                progress(min(wanted, sum(is_ready(pod) for pod in pods)), wanted)
+            if not all(_is_rolled_out(deployment) for deployment in deployments):
+                return None
+            return True if not any(is_terminating(pod) for pod in pods) else None
+
+        wait_for(settled, timeout_s=timeout_s, late=lambda: self._not_ready(timeout_s))
+
+    def _not_ready(self, timeout_s: float) -> NotReady:
+        late = [d for d in self.api.list("deployments", self.namespace) if not _is_rolled_out(d)]
+        pods = self.pods()
+        counts = [
+            f"{d['metadata']['name']}: {d['status'].get('readyReplicas', 0)} of "
+            f"{d['spec']['replicas']} replicas ready"
+            for d in late
+        ]
+        reasons = [
+            f"{pod['metadata']['name']}: {state_of(pod)}" for pod in pods if not is_ready(pod)
+        ]
+        return NotReady(
+            f"Namespace {self.namespace} not settled after {timeout_s:g} s: "
+            + "; ".join(counts + reasons)
+            + ". Look closer with lab.get('events') and lab.logs(POD)."
+        )
+
+
+def is_ready(obj: Object) -> bool:
+    """Tell whether a Pod or a Node has the condition Ready, and is not going away."""
+    conditions = obj.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions) and (
+        not is_terminating(obj)
+    )
+
+
+def is_terminating(obj: Object) -> bool:
+    """Tell whether an object is being deleted."""
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def restarts_of(pod: Object) -> int:
+    """Count how often the containers of a pod have been restarted."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    return sum(status["restartCount"] for status in statuses)
+
+
+def state_of(pod: Object) -> str:
+    """Say in one word what a pod is doing, as `kubectl get pods` does in its STATUS column."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    for status in statuses:
+        for state in ("waiting", "terminated"):
+            if reason := status["state"].get(state, {}).get("reason"):
+                return str(reason)
+    return str(pod.get("status", {}).get("phase", "Unknown"))
+
+
+def _is_rolled_out(deployment: Object) -> bool:
+    """Decide as `kubectl rollout status` does."""
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    return status.get("observedGeneration", 0) >= deployment["metadata"]["generation"] and all(
+        status.get(field, 0) == wanted
+        for field in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    )
+
+
+def _raise_if_hopeless(pods: list[Object]) -> None:
+    for pod in pods:
+        if (remedy := _HOPELESS.get(state_of(pod))) and not is_terminating(pod):
+            meta, image = pod["metadata"], pod["spec"]["containers"][0]["image"]
+            raise NotReady(
+                f"Pod {meta['namespace']}/{meta['name']} cannot start: {state_of(pod)} "
+                f"(image {image}). {remedy}."
+            )
+
+
+def _happened(event: Object) -> datetime:
+    stamp = (
+        event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    )
+    return datetime.fromisoformat(stamp).astimezone(UTC)

@@ -1,0 +1,1 @@
+"""What makes notebooks a course: claims that are checked."""

@@ -1,0 +1,398 @@
+"""One learner's lab: the settings, the chosen backend and its cluster, behind kubectl's verbs.
+
+Every method may be called twice, and each finds again what an earlier kernel left running. This is
+the only module that knows all the others; `lab_utils` hands its methods out by name.
+"""
+
+import json
+import urllib.request
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lab_utils import images, manifests, preflight, workload
+from lab_utils.api import Api, Object
+from lab_utils.backends import Backend, Image
+from lab_utils.backends.choose import choose
+from lab_utils.chaos import Faults
+from lab_utils.cluster import Applied, Cluster, restarts_of
+from lab_utils.errors import ClusterError, ClusterNotRunning, InvalidInput, NotReady
+from lab_utils.failover import SelectorSwitch
+from lab_utils.progress import track
+from lab_utils.settings import Settings, load_settings, project_root
+from lab_utils.usage import Sampler
+from lab_utils.waiting import wait_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab_utils.runs import Run
+
+T = TypeVar("T")
+NAMESPACE = "lab"
+IMAGE = "inference-worker:1"
+SERVICE = "inference"
+_INPUT = {"name": "input", "shape": [1], "datatype": "FP32", "data": [1.0]}
+_SETTLED_S = 120.0
+
+
+class Lab:
+    """A lab: nothing is started, and no heavy library imported, before it is needed.
+
+    Args:
+        settings: From the environment by default.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._given = settings
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, read once."""
+        return self._given or load_settings()
+
+    @cached_property
+    def _chosen(self) -> tuple[Backend, str]:
+        return choose(self.settings)
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that the settings ask for."""
+        return self._chosen[0]
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster's API, in the lab's namespace."""
+        return Cluster(Api(self.backend.kubeconfig), NAMESPACE)
+
+    @cached_property
+    def faults(self) -> Faults:
+        """What can be broken: see `lab_utils.chaos.Faults`."""
+        return Faults(self.cluster, self.backend)
+
+    def up(self) -> dict[str, Any]:
+        """Attach to the cluster, or start it, and wait until its nodes are Ready.
+
+        Returns:
+            What `status()` says.
+
+        Raises:
+            BackendUnavailable, ClusterError, PortBusy: It cannot be started; says what to do.
+        """
+        backend, reason = self._chosen
+        with track(f"Cluster {self.settings.cluster!r} on {backend.name}: {reason}") as bar:
+            backend.start(bar.say)
+            self.__dict__.pop("cluster", None)  # a new cluster has a new address and new keys
+            self.__dict__.pop("faults", None)
+            bar.say("Waiting for the nodes")
+            self.cluster.wait_for_nodes(backend.describe()["nodes"])
+        return self.status()
+
+    def down(self) -> bool:
+        """End the cluster and everything in it; False when there was none."""
+        was_running = self.backend.is_running()
+        self.backend.stop()
+        return was_running
+
+    def kubeconfig(self) -> Path:
+        """Give the path for `kubectl --kubeconfig`."""
+        self._require_running()
+        return self.backend.kubeconfig
+
+    def doctor(self) -> "pd.DataFrame":
+        """Check this machine: one row per check, with what was found and the remedy."""
+        import pandas as pd
+
+        rows = [(c.name, c.status, c.found, c.remedy) for c in preflight.examine(self.settings)]
+        return pd.DataFrame(rows, columns=["check", "status", "found", "remedy"])
+
+    def status(self) -> dict[str, Any]:
+        """Say what runs: backend, where it is found, nodes and pods with their states."""
+        backend, reason = self._chosen
+        running = backend.is_running()
+        status: dict[str, Any] = {
+            "cluster": self.settings.cluster,
+            "backend": backend.name,
+            "reason": reason,
+            "running": running,
+            "kubeconfig": str(backend.kubeconfig) if running else None,
+            "nodes": {},
+            "pods": {},
+        }
+        if running:
+            status["nodes"] = _column(self.cluster.get("nodes"), "Status")
+            status["pods"] = _column(self.cluster.get("pods"), "Status")
+        return status
+
+    def build_image(self, tag: str = IMAGE) -> Image:
+        """Build the worker's image from worker/Dockerfile; the same content is built once."""
+        with track(f"Building {tag}") as bar:
+            return images.build(self.backend, self.settings, tag, bar.say)
+
+    def load_image(self, tag: str = IMAGE) -> None:
+        """Load an image into every node; a second time does nothing."""
+        with track(f"Loading {tag} into every node") as bar:
+            images.load(self.backend, tag, bar.say)
+
+    def apply(self, path: str | Path | None = None) -> list[Applied]:
+        """Apply manifests: the lab's own (manifests/) by default.
+
+        Args:
+            path: A file, a folder or a kustomization.
+
+        Returns:
+            One entry per object: created, configured or unchanged.
+
+        Raises:
+            ManifestError: A file cannot be read or the server refuses it; says where and why.
+        """
+        self._require_running()
+        return self.cluster.apply(manifests.read(path or project_root() / "manifests"))
+
+    def wait(self, *, timeout_s: float = _SETTLED_S) -> None:
+        """Wait until every Deployment is rolled out and its Service answers.
+
+        Raises:
+            NotReady: Not so in time, or never: names pods, states and the next step.
+        """
+        self._require_running()
+        with track("Pods ready") as bar:
+            self.cluster.wait(timeout_s=timeout_s, progress=bar.reach)
+            self._wait_for_answers()
+
+    def ensure(self) -> dict[str, Any]:
+        """Bring the lab to its known state: cluster up, nodes on, workload as in manifests/.
+
+        Attaches or creates, undoes what faults and experiments have left, and is quick when there
+        is nothing to do. Every notebook starts with it.
+
+        Returns:
+            What `status()` says.
+        """
+        self.up()
+        self._restore_nodes()
+        self.build_image()
+        self.load_image()
+        wanted = self.apply()
+        self._remove_others(wanted)
+        self._replace_spoiled_pods()
+        self.wait()
+        return self.status()
+
+    def reset(self) -> dict[str, Any]:
+        """Delete the namespace with all that is in it and deploy anew; the cluster stays."""
+        self.up()
+        self._restore_nodes()
+        with track(f"Deleting namespace {NAMESPACE}"):
+            self._delete_namespace()
+        return self.ensure()
+
+    def get(self, kind: str, name: str = "", *, selector: str = "") -> "pd.DataFrame":
+        """Show objects as `kubectl get` does, as a table."""
+        self._require_running()
+        return self.cluster.get(kind, name, selector=selector)
+
+    def pods(self, selector: str = "") -> list[Object]:
+        """Give the pods as objects, for what the table does not show."""
+        self._require_running()
+        return self.cluster.pods(selector)
+
+    def infer(self, service: str = SERVICE, **parameters: float) -> Object:
+        """Send one inference request over a connection of its own.
+
+        Args:
+            service: Which Service to ask.
+            parameters: As the worker takes them, such as service_ms=20.
+
+        Returns:
+            The answer of the Open Inference Protocol, with pod, node, role and times in parameters.
+
+        Raises:
+            ClusterError: No answer, or an error; says which.
+        """
+        url = self.url(service, "/v2/models/clock/infer")
+        body = json.dumps({"inputs": [_INPUT], "parameters": parameters}).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - always http
+        try:
+            with urllib.request.urlopen(request, timeout=10.0) as response:  # noqa: S310 - the same
+                answer: Object = json.load(response)
+        except OSError as exc:
+            raise ClusterError(f"Asking {url}: {exc}. Look with lab.get('pods').") from exc
+        return answer
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        """Set the number of replicas of a Deployment; wait() waits for them."""
+        self._require_running()
+        self.cluster.scale(deployment, replicas)
+
+    def logs(self, pod: str, *, tail: int | None = None, previous: bool = False) -> str:
+        """Read what a pod has written."""
+        self._require_running()
+        return self.cluster.logs(pod, tail=tail, previous=previous)
+
+    def delete(self, kind: str, name: str) -> bool:
+        """Delete an object; False if it was not there."""
+        self._require_running()
+        return self.cluster.delete(kind, name)
+
+    def url(self, service: str = SERVICE, path: str = "") -> str:
+        """Give the address at which a NodePort Service answers this machine.
+
+        Raises:
+            InvalidInput: The Service has no nodePort.
+        """
+        self._require_running()
+        spec = self.cluster.api.read("service", NAMESPACE, service)["spec"]
+        ports = [port["nodePort"] for port in spec["ports"] if "nodePort" in port]
+        if not ports:
+            raise InvalidInput(
+                f"Service {NAMESPACE}/{service} is of type {spec['type']} and has no nodePort: "
+                f"it is reachable inside the cluster only. Try lab.url({SERVICE!r})."
+            )
+        return self.backend.service_url(ports[0]) + path
+
+    def fire(
+        self,
+        *,
+        rate_rps: float,
+        duration_s: float,
+        service: str = SERVICE,
+        failover: Sequence[str] = (),
+        **options: Any,
+    ) -> "Run":
+        """Send requests to a Service in an open loop and sample the pods meanwhile.
+
+        Args:
+            rate_rps: Mean requests per second.
+            duration_s: How long, in seconds.
+            service: Which Service to ask.
+            failover: Services that the client asks next, in this order, when one fails it.
+            options: As `lab_utils.workload.fire` takes them: arrivals, faults, keep_alive,
+                timeout_s, service_ms, seed (of the settings by default), progress.
+
+        Returns:
+            The run: tables of requests, usage, events, faults and outages on one clock.
+        """
+        return workload.fire(
+            self.url(service),
+            rate_rps=rate_rps,
+            duration_s=duration_s,
+            failover=[self.url(name) for name in failover],
+            **{"seed": self.settings.seed} | options | self._observed(),
+        )
+
+    def fire_closed(self, *, count: int, service: str = SERVICE, **options: Any) -> "Run":
+        """Send requests one at a time, each when the answer before has come.
+
+        Args:
+            count: How many.
+            service: Which Service to ask.
+            options: As `lab_utils.workload.fire_closed` takes them.
+        """
+        return workload.fire_closed(self.url(service), count=count, **options | self._observed())
+
+    def selector_switch(self, service: str = "inference-primary") -> SelectorSwitch:
+        """Watch the primary and point its Service at the backup when it fails; see failover.py."""
+        return SelectorSwitch(self.cluster, service)
+
+    def by_profile(self, *, full: T, quick: T) -> T:
+        """Choose by the setting LAB_PROFILE: long runs for people, short ones for tests."""
+        return full if self.settings.profile == "full" else quick
+
+    def _observed(self) -> dict[str, Any]:
+        return {"usage": Sampler(self.cluster), "backend": self.backend.name}
+
+    def fidelity(self) -> "pd.DataFrame":
+        """Say what is real and what is emulated on this backend, one aspect a row."""
+        import pandas as pd
+
+        rows = [
+            (item.aspect, "real" if item.real else "emulated", item.how)
+            for item in self.backend.fidelity()
+        ]
+        return pd.DataFrame(rows, columns=["aspect", "this backend", "how"])
+
+    def _require_running(self) -> None:
+        if not self.backend.is_running():
+            raise ClusterNotRunning(
+                f"Cluster {self.settings.cluster!r} ({self.backend.name}) is not running. "
+                "Start it: lab.up() in a notebook, `lab up` in a terminal."
+            )
+
+    def _wait_for_answers(self) -> None:
+        """Ready is not yet reachable: a Service learns of a new pod up to a second later."""
+        services = self.cluster.api.list("services", NAMESPACE)
+        open_ones = [s["metadata"]["name"] for s in services if s["spec"]["type"] == "NodePort"]
+        for name in open_ones:
+            _wait_for_answer(self.url(name, "/v2/health/ready"))
+
+    def _restore_nodes(self) -> None:
+        names = self.backend.describe()["nodes"]
+        for name in names:
+            self.backend.start_node(name)
+        self.cluster.wait_for_nodes(names)
+        for node in self.cluster.nodes():
+            if node["spec"].get("unschedulable"):
+                self.cluster.uncordon(node["metadata"]["name"])
+
+    def _remove_others(self, wanted: Iterable[Applied]) -> None:
+        keep = {(item.kind, item.name) for item in wanted}
+        for kind in sorted({item.kind for item in wanted} - {"Namespace"}):
+            for obj in self.cluster.api.list(kind, NAMESPACE):
+                name = obj["metadata"]["name"]
+                if (kind, name) not in keep and "ownerReferences" not in obj["metadata"]:
+                    self.cluster.delete(kind, name)
+
+    def _replace_spoiled_pods(self) -> None:
+        """Give a fresh start to pods that an experiment has marked.
+
+        A pod that has crashed carries its back-off along, 10 s, 20 s, ... at the next crash; and
+        one that had to move in with the other role stays there when its own node is back.
+        """
+        homes = {pod["spec"].get("nodeName") for pod in self.cluster.pods("role=primary")}
+        for pod in self.cluster.pods():
+            moved_in = pod["metadata"]["labels"].get("role") == "backup" and (
+                pod["spec"].get("nodeName") in homes
+            )
+            if restarts_of(pod) > 0 or moved_in:
+                self.cluster.delete("pod", pod["metadata"]["name"], grace_s=0)
+
+    def _delete_namespace(self) -> None:
+        if not self.cluster.delete("namespace", NAMESPACE):
+            return
+        late = NotReady(
+            f"Namespace {NAMESPACE} is still being deleted after 60 s. Look with lab.get('pods')."
+        )
+        wait_for(lambda: self._namespace_is_gone() or None, timeout_s=60.0, late=lambda: late)
+
+    def _namespace_is_gone(self) -> bool:
+        return NAMESPACE not in {
+            ns["metadata"]["name"] for ns in self.cluster.api.list("namespace")
+        }
+
+
+@cache
+def lab() -> Lab:
+    """Give the lab of this process, made from the environment when first asked for."""
+    return Lab()
+
+
+def _wait_for_answer(url: str) -> None:
+    late = NotReady(
+        f"Every pod is Ready, but {url} does not answer. "
+        "Look with lab.get('endpointslices') and lab.get('events')."
+    )
+    wait_for(lambda: _answers(url), timeout_s=30.0, late=lambda: late)
+
+
+def _answers(url: str) -> bool | None:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 - always http
+            return True
+    except OSError:
+        return None
+
+
+def _column(table: "pd.DataFrame", column: str) -> dict[str, str]:
+    return dict(zip(table["Name"], table[column], strict=True))

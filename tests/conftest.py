@@ -1,0 +1,64 @@
+"""Options and fixtures that every test may use, and a state folder of the tests' own.
+
+The folder, the backend and the short profile are chosen through the environment, so that they also
+reach the processes that tests start and the kernels in which nbval runs the notebooks.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab_utils.controlplane import launch
+from lab_utils.session import Lab
+from lab_utils.settings import load_settings
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cluster", default="embedded", help="backend of the cluster tests: embedded or kind"
+    )
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the controllers' expected actions"
+    )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    os.environ |= {
+        "LAB_STATE_DIR": tempfile.mkdtemp(prefix="lab-tests-"),
+        "LAB_BACKEND": session.config.getoption("--cluster"),
+        "LAB_PROFILE": "quick",
+        "LAB_QUIET": "1",
+    }
+
+
+def pytest_sessionfinish() -> None:
+    """End what notebooks have left running, as they should: a cluster outlives its kernel."""
+    folder = Path(os.environ["LAB_STATE_DIR"])
+    for root in folder.glob("embedded/*"):
+        launch.stop(root)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Give a lab with a running cluster of the chosen backend and the worker's image loaded."""
+    lab = Lab(load_settings(cluster=f"test-{uuid.uuid4().hex[:6]}"))
+    try:
+        lab.up()
+        lab.build_image()
+        lab.load_image()
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture
+def deployed(lab: Lab) -> Lab:
+    """Give the lab in its known state: primary and backup Ready behind the Services."""
+    lab.ensure()
+    return lab
