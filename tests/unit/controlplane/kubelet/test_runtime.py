@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from lab_utils.controlplane.kubelet import proc
@@ -114,6 +115,7 @@ async def test_a_held_container_stays_stopped_under_a_quota(
     cgroup = container.cgroup
     await until(lambda: cgroup.stat.nr_throttled >= 2)
     runtime.signal(container, "STOP")
+    await until(lambda: psutil.Process(cgroup.leader).status() == psutil.STATUS_STOPPED)
     held_ns = proc.cpu_ns(cgroup.leader)
     periods = cgroup.stat.nr_periods
     await until(lambda: not cgroup.quota or not cgroup.quota.throttled)

@@ -1,0 +1,65 @@
+"""A failover that a sceptic believes: who is asked, who answers, and what is lost."""
+
+import pytest
+
+from lab_utils import theory
+from lab_utils.analysis import select_judged
+from lab_utils.errors import InvalidInput
+
+RATE_RPS, KILL_AT_S, DURATION_S, SERVICE_S = 20.0, 2.0, 5.0, 0.1
+
+
+def fire(lab, **options):
+    kill = lab.faults.kill("primary", at_s=KILL_AT_S)
+    return lab.fire(rate_rps=RATE_RPS, duration_s=DURATION_S, faults=[kill], **options)
+
+
+def lost(run):
+    judged = select_judged(run.requests)
+    return judged[~judged["ok"]]
+
+
+def test_behind_one_service_the_backup_takes_over(deployed):
+    run = fire(deployed)
+    window_s = theory.kill_window_s().high
+    assert len(lost(run)) <= theory.lost_requests(RATE_RPS, 0.5, window_s + SERVICE_S).high
+    early = lost(run)["scheduled_s"].min() - KILL_AT_S
+    assert early >= -2 * SERVICE_S, "only requests that were in service may fail before the fault"
+    after = run.requests.query("@KILL_AT_S + @window_s < scheduled_s < 6 and ok")
+    assert set(after["role"]) == {"backup"}
+
+
+def test_a_client_that_knows_both_loses_nothing(deployed):
+    run = fire(deployed, service="inference-primary", failover=["inference-backup"])
+    assert lost(run).empty
+    again = run.requests.query("attempts > 1")
+    assert len(again)
+    assert set(again["role"]) == {"backup"}
+    assert len(run.attempts) == len(run.requests) + len(again)
+
+
+def test_a_selector_switch_turns_over_and_gives_the_service_back(deployed):
+    with deployed.selector_switch("inference-primary") as switch:
+        run = fire(deployed, service="inference-primary")
+        assert switch.switched
+    window_s = theory.selector_switch_s(theory.kill_window_s()).high
+    assert run.outages["duration_s"].sum() <= window_s + SERVICE_S
+    service = deployed.cluster.api.read("service", "lab", "inference-primary")
+    assert service["spec"]["selector"] == {"app": "inference", "role": "primary"}
+
+
+def test_a_switch_needs_a_service_with_a_role(deployed):
+    with (
+        pytest.raises(InvalidInput, match="selects no role"),
+        deployed.selector_switch("inference"),
+    ):
+        pass
+
+
+def test_usage_is_sampled_each_second_for_both_roles(deployed):
+    usage = deployed.fire(rate_rps=10, duration_s=5).usage
+    assert set(usage["role"]) == {"primary", "backup"}
+    for _, samples in usage.groupby("role"):
+        assert len(samples) >= 5
+        assert samples["cpu_cores"].dropna().between(0, 0.11).all()
+        assert samples["memory_bytes"].between(20 * 2**20, 64 * 2**20).all()

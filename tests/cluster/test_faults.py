@@ -1,0 +1,113 @@
+"""Every fault is seen by a client, undone, and gone."""
+
+import socket
+import time
+import urllib.request
+
+import pytest
+
+from lab_utils.cluster import is_ready, restarts_of
+from lab_utils.errors import ClusterError, InvalidInput
+from lab_utils.waiting import wait_for
+
+SEEN_WITHIN_S = 12.0
+HEALED_WITHIN_S = 30.0
+
+
+def the_pod(lab, role):
+    (pod,) = lab.pods(f"role={role}")
+    return pod
+
+
+def eventually(condition, timeout_s=SEEN_WITHIN_S):
+    late = AssertionError(f"not seen within {timeout_s} s")
+    wait_for(lambda: True if condition() else None, timeout_s=timeout_s, late=lambda: late)
+
+
+def answers(lab, role):
+    try:
+        lab.infer(f"inference-{role}")
+    except ClusterError:
+        return False
+    return True
+
+
+def test_a_deleted_pod_is_replaced(deployed):
+    before = the_pod(deployed, "primary")["metadata"]["uid"]
+    with deployed.faults.delete_pod("primary"):
+        eventually(lambda: before not in {p["metadata"]["uid"] for p in deployed.pods()})
+    deployed.wait()
+    assert answers(deployed, "primary")
+
+
+def test_a_killed_container_is_restarted_and_the_last_state_says_why(deployed):
+    with deployed.faults.kill("primary"):
+        eventually(lambda: restarts_of(the_pod(deployed, "primary")) == 1)
+    (status,) = the_pod(deployed, "primary")["status"]["containerStatuses"]
+    last = status["lastState"]["terminated"]
+    assert (last["exitCode"], last["reason"]) == (137, "Error")
+    eventually(lambda: is_ready(the_pod(deployed, "primary")), HEALED_WITHIN_S)
+    eventually(lambda: answers(deployed, "primary"))
+
+
+def test_a_hanging_container_leaves_the_service_and_comes_back(deployed):
+    """Long enough for readiness (3-5 s), too short for liveness (11-16 s)."""
+    before = the_pod(deployed, "primary")["metadata"]["uid"]
+    with deployed.faults.hang("primary"):
+        eventually(lambda: not is_ready(the_pod(deployed, "primary")))
+        assert deployed.infer()["parameters"]["role"] == "backup"
+    eventually(lambda: is_ready(the_pod(deployed, "primary")))
+    pod = the_pod(deployed, "primary")
+    assert (pod["metadata"]["uid"], restarts_of(pod)) == (before, 0)
+
+
+def test_a_node_without_power_hangs_connections_and_comes_back_with_its_pod(deployed):
+    url = deployed.url("inference-primary", "/v2/health/live")
+    with deployed.faults.stop_node("primary"), pytest.raises((TimeoutError, socket.timeout)):
+        urllib.request.urlopen(url, timeout=1.0)
+    eventually(lambda: restarts_of(the_pod(deployed, "primary")) == 1, HEALED_WITHIN_S)
+    eventually(lambda: is_ready(the_pod(deployed, "primary")), HEALED_WITHIN_S)
+    eventually(lambda: answers(deployed, "primary"))
+
+
+def test_a_frozen_node_answers_late_and_loses_nothing(deployed):
+    url = deployed.url("inference-primary", "/v2/health/live")
+    before = the_pod(deployed, "primary")["metadata"]["uid"]
+    with deployed.faults.pause_node("primary"), pytest.raises((TimeoutError, socket.timeout)):
+        urllib.request.urlopen(url, timeout=1.0)
+    eventually(lambda: answers(deployed, "primary"))
+    pod = the_pod(deployed, "primary")
+    assert (pod["metadata"]["uid"], restarts_of(pod)) == (before, 0)
+
+
+def test_a_fault_is_injected_once_and_undone_once(deployed):
+    fault = deployed.faults.hang("backup")
+    fault.inject()
+    fault.inject()
+    fault.undo()
+    fault.undo()
+    eventually(lambda: answers(deployed, "backup"))
+
+
+def test_a_fault_in_a_run_is_in_its_tables(deployed):
+    hang = deployed.faults.hang("backup", at_s=1.0, duration_s=2.0)
+    run = deployed.fire(rate_rps=10, duration_s=5, timeout_s=1.0, faults=[hang])
+    (fault,) = run.faults.to_dict("records")
+    assert (fault["name"], fault["target"]) == ("hang", "backup")
+    assert fault["start_s"] == pytest.approx(1.0, abs=0.3)
+    assert fault["end_s"] == pytest.approx(3.0, abs=0.5)
+    assert set(run.requests.loc[~run.requests["ok"], "error"]) == {"timeout"}
+
+
+def test_a_run_that_ends_before_its_fault_is_refused(deployed):
+    kill = deployed.faults.kill("primary", at_s=10)
+    with pytest.raises(InvalidInput, match="at_s"):
+        deployed.fire(rate_rps=10, duration_s=5, faults=[kill])
+
+
+def test_an_interrupted_context_still_undoes(deployed):
+    started_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), deployed.faults.hang("backup"):
+        raise KeyboardInterrupt
+    assert time.monotonic() - started_s < 1.0
+    eventually(lambda: answers(deployed, "backup"))
