@@ -5,10 +5,8 @@ without a switch saves. The Service gets its selector back at the end, whatever 
 """
 
 import contextlib
-import threading
-from types import TracebackType
-from typing import Self
 
+from lab_utils.background import Background
 from lab_utils.cluster import Cluster, is_ready
 from lab_utils.errors import ClusterError, InvalidInput
 
@@ -16,7 +14,7 @@ _LOOK_PERIOD_S = 0.1
 _MERGE = "application/merge-patch+json"
 
 
-class SelectorSwitch:
+class SelectorSwitch(Background):
     """While it lasts, a Service follows the backup as soon as the primary is not Ready.
 
     It never switches back by itself: a primary that has just started again is cold, and an address
@@ -26,22 +24,19 @@ class SelectorSwitch:
         cluster: Where the Service is.
         service: Its name; its selector must choose a role.
         standby: The role to switch to.
+
+    Raises:
+        InvalidInput: On entering: the Service chooses no role, or there is no pod to take over.
     """
 
     def __init__(self, cluster: Cluster, service: str, standby: str = "backup") -> None:
+        super().__init__("selector-switch")
         self._cluster, self._service, self._standby = cluster, service, standby
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="selector-switch", daemon=True)
         self._active = ""
         self.switched = False
         """Whether the standby has taken over."""
 
-    def __enter__(self) -> Self:
-        """Start to watch.
-
-        Raises:
-            InvalidInput: The Service chooses no role, or there is no pod to take over.
-        """
+    def _enter(self) -> None:
         spec = self._cluster.api.read("service", self._cluster.namespace, self._service)["spec"]
         self._active = spec.get("selector", {}).get("role", "")
         if not self._active:
@@ -53,22 +48,12 @@ class SelectorSwitch:
             raise InvalidInput(
                 f"No pod with role={self._standby} is Ready to take over: lab.wait()"
             )
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop watching and give the Service its own selector back."""
-        self._stop.set()
-        self._thread.join()
+    def _leave(self, *, late: bool) -> None:
         self._point_at(self._active)
 
-    def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_PERIOD_S):
+    def _run(self) -> None:
+        while not self._stopped.wait(_LOOK_PERIOD_S):
             with contextlib.suppress(ClusterError):  # the API may be away; look again
                 if not self._is_ready(self._active):
                     self._point_at(self._standby)

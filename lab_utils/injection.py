@@ -1,10 +1,9 @@
 """Faults on a run's clock: each injected at its time, each undone, whatever happens."""
 
-import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Protocol
 
+from lab_utils.background import Background
 from lab_utils.clock import Clock
 
 
@@ -30,7 +29,7 @@ class Fault(Protocol):
         """Take it back; may be called twice, or without inject()."""
 
 
-class Injector:
+class Injector(Background):
     """Injects faults while its context lasts; leaving it undoes all of them.
 
     Attributes:
@@ -40,14 +39,13 @@ class Injector:
     """
 
     def __init__(self, faults: Sequence[Fault], clock: Clock) -> None:
+        super().__init__("faults")
         self._steps = sorted(
             [(fault.at_s, "inject", fault) for fault in faults]
             + [(f.at_s + f.duration_s, "undo", f) for f in faults if f.duration_s is not None],
             key=lambda step: step[0],
         )
         self._faults, self._clock = faults, clock
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="faults", daemon=True)
         self._injected: list[tuple[Fault, dict[str, Any]]] = []
         self.error: Exception | None = None
 
@@ -56,20 +54,7 @@ class Injector:
         """The faults table so far."""
         return [row for _, row in self._injected]
 
-    def __enter__(self) -> "Injector":
-        """Start waiting for the first fault."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop injecting and undo every fault that was injected."""
-        self._stopped.set()
-        self._thread.join()
+    def _leave(self, *, late: bool) -> None:
         for fault, row in self._injected:
             self._attempt(fault.undo)
             if fault.duration_s is not None and "end_s" not in row:

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 _MARK = "summary.json"
 _PAGE = Path(__file__).with_name("report.html")
 _CAPTIONS = {
-    "timeline": "Every request of the run: when it was due and how long its answer took. "
-    "A black cross is a request without an answer.",
-    "failover": "Who answered, second by second, and when requests failed.",
+    "failover": "Every request when it was due, with how long its answer took; a black cross is a "
+    "request without an answer. Below: who answered, second by second.",
     "usage": "What each pod used, against the limits of its manifest.",
     "shares": "How the Service spread the requests, with the band that chance alone explains.",
 }

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, Protocol
 
 import pandas as pd
 from prometheus_client.parser import text_string_to_metric_families
 
+from lab_utils.background import Background
 from lab_utils.clock import Clock
 from lab_utils.tables import make_table
 from lab_utils.units import parse_bytes, parse_cores
@@ -53,7 +53,7 @@ class Sample:
     counters: dict[str, float] = field(default_factory=dict)
 
 
-class Sampler:
+class Sampler(Background):
     """Samples the pods in a thread while its context lasts.
 
     Args:
@@ -67,33 +67,20 @@ class Sampler:
     """
 
     def __init__(self, source: Source, *, period_s: float = 1.0, port: int = 8000) -> None:
+        super().__init__("usage", _LEAVE_S)
         self._source, self._period_s, self._port = source, period_s, port
         self._samples: list[Sample] = []
         self._events: list[dict[str, Any]] = []
         self._reading: set[str] = set()
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
         self.limits: dict[str, dict[str, float]] = {}
         self.errors: list[str] = []
 
-    def __enter__(self) -> "Sampler":
-        """Start sampling."""
-        self._stopped.clear()
+    def _enter(self) -> None:
         self._since = datetime.now(UTC)
-        self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop sampling and read the Events."""
-        self._stopped.set()
-        self._thread.join(_LEAVE_S)
-        if self._thread.is_alive():
+    def _leave(self, *, late: bool) -> None:
+        if late:
             self.errors.append("The cluster was too slow to tell its Events")
 
     def usage(self, clock: Clock) -> pd.DataFrame:
