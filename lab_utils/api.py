@@ -5,7 +5,7 @@ the only way anything above `backends/` talks to a cluster. Works with its versi
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,6 @@ def _root_of(exc: BaseException) -> str:
     return type(exc).__name__ + (f": {exc}" if str(exc) else "")
 
 
-def label_selector(labels: Iterable[tuple[str, str]]) -> str:
+def label_selector(labels: Mapping[str, str]) -> str:
     """Write equality requirements as a label selector: a=b,c=d."""
-    return ",".join(f"{key}={value}" for key, value in labels)
+    return ",".join(f"{key}={value}" for key, value in labels.items())

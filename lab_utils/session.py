@@ -4,25 +4,23 @@ Every method may be called twice, and each finds again what an earlier kernel le
 the only module that knows all the others; `lab_utils` hands its methods out by name.
 """
 
-import json
-import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lab_utils import images, manifests, preflight, workload
+from lab_utils import images, manifests, preflight, restore, workload
 from lab_utils.api import Api, Object
 from lab_utils.backends import Backend, Image
 from lab_utils.backends.choose import choose
 from lab_utils.chaos import Faults
-from lab_utils.cluster import Applied, Cluster, restarts_of
-from lab_utils.errors import ClusterError, ClusterNotRunning, InvalidInput, NotReady
+from lab_utils.cluster import Applied, Cluster
+from lab_utils.errors import ClusterNotRunning, InvalidInput
 from lab_utils.failover import SelectorSwitch
 from lab_utils.progress import track
+from lab_utils.service import ask, reachable_services, wait_for_answer
 from lab_utils.settings import Settings, load_settings, project_root
 from lab_utils.usage import Sampler
-from lab_utils.waiting import wait_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +31,6 @@ T = TypeVar("T")
 NAMESPACE = "lab"
 IMAGE = "inference-worker:1"
 SERVICE = "inference"
-_INPUT = {"name": "input", "shape": [1], "datatype": "FP32", "data": [1.0]}
 _SETTLED_S = 120.0
 
 
@@ -159,7 +156,8 @@ class Lab:
         self._require_running()
         with track("Pods ready") as bar:
             self.cluster.wait(timeout_s=timeout_s, progress=bar.reach)
-            self._wait_for_answers()
+            for name in reachable_services(self.cluster):
+                wait_for_answer(self.url(name, "/v2/health/ready"))
 
     def ensure(self) -> dict[str, Any]:
         """Bring the lab to its known state: cluster up, nodes on, workload as in manifests/.
@@ -171,21 +169,21 @@ class Lab:
             What `status()` says.
         """
         self.up()
-        self._restore_nodes()
+        restore.restore_nodes(self.cluster, self.backend)
         self.build_image()
         self.load_image()
         wanted = self.apply()
-        self._remove_others(wanted)
-        self._replace_spoiled_pods()
+        restore.remove_others(self.cluster, wanted)
+        restore.replace_spoiled_pods(self.cluster)
         self.wait()
         return self.status()
 
     def reset(self) -> dict[str, Any]:
         """Delete the namespace with all that is in it and deploy anew; the cluster stays."""
         self.up()
-        self._restore_nodes()
+        restore.restore_nodes(self.cluster, self.backend)
         with track(f"Deleting namespace {NAMESPACE}"):
-            self._delete_namespace()
+            restore.delete_namespace(self.cluster)
         return self.ensure()
 
     def get(self, kind: str, name: str = "", *, selector: str = "") -> "pd.DataFrame":
@@ -211,15 +209,8 @@ class Lab:
         Raises:
             ClusterError: No answer, or an error; says which.
         """
-        url = self.url(service, "/v2/models/clock/infer")
-        body = json.dumps({"inputs": [_INPUT], "parameters": parameters}).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - always http
-        try:
-            with urllib.request.urlopen(request, timeout=10.0) as response:  # noqa: S310 - the same
-                answer: Object = json.load(response)
-        except OSError as exc:
-            raise ClusterError(f"Asking {url}: {exc}. Look with lab.get('pods').") from exc
-        return answer
+        self._require_running()
+        return ask(self.url(service, "/v2/models/clock/infer"), parameters)
 
     def scale(self, deployment: str, replicas: int) -> None:
         """Set the number of replicas of a Deployment; wait() waits for them."""
@@ -320,78 +311,11 @@ class Lab:
                 "Start it: lab.up() in a notebook, `lab up` in a terminal."
             )
 
-    def _wait_for_answers(self) -> None:
-        """Ready is not yet reachable: a Service learns of a new pod up to a second later."""
-        services = self.cluster.api.list("services", NAMESPACE)
-        open_ones = [s["metadata"]["name"] for s in services if s["spec"]["type"] == "NodePort"]
-        for name in open_ones:
-            _wait_for_answer(self.url(name, "/v2/health/ready"))
-
-    def _restore_nodes(self) -> None:
-        names = self.backend.describe()["nodes"]
-        for name in names:
-            self.backend.start_node(name)
-        self.cluster.wait_for_nodes(names)
-        for node in self.cluster.nodes():
-            if node["spec"].get("unschedulable"):
-                self.cluster.uncordon(node["metadata"]["name"])
-
-    def _remove_others(self, wanted: Iterable[Applied]) -> None:
-        keep = {(item.kind, item.name) for item in wanted}
-        for kind in sorted({item.kind for item in wanted} - {"Namespace"}):
-            for obj in self.cluster.api.list(kind, NAMESPACE):
-                name = obj["metadata"]["name"]
-                if (kind, name) not in keep and "ownerReferences" not in obj["metadata"]:
-                    self.cluster.delete(kind, name)
-
-    def _replace_spoiled_pods(self) -> None:
-        """Give a fresh start to pods that an experiment has marked.
-
-        A pod that has crashed carries its back-off along, 10 s, 20 s, ... at the next crash; and
-        one that had to move in with the other role stays there when its own node is back.
-        """
-        homes = {pod["spec"].get("nodeName") for pod in self.cluster.pods("role=primary")}
-        for pod in self.cluster.pods():
-            moved_in = pod["metadata"]["labels"].get("role") == "backup" and (
-                pod["spec"].get("nodeName") in homes
-            )
-            if restarts_of(pod) > 0 or moved_in:
-                self.cluster.delete("pod", pod["metadata"]["name"], grace_s=0)
-
-    def _delete_namespace(self) -> None:
-        if not self.cluster.delete("namespace", NAMESPACE):
-            return
-        late = NotReady(
-            f"Namespace {NAMESPACE} is still being deleted after 60 s. Look with lab.get('pods')."
-        )
-        wait_for(lambda: self._namespace_is_gone() or None, timeout_s=60.0, late=lambda: late)
-
-    def _namespace_is_gone(self) -> bool:
-        return NAMESPACE not in {
-            ns["metadata"]["name"] for ns in self.cluster.api.list("namespace")
-        }
-
 
 @cache
 def lab() -> Lab:
     """Give the lab of this process, made from the environment when first asked for."""
     return Lab()
-
-
-def _wait_for_answer(url: str) -> None:
-    late = NotReady(
-        f"Every pod is Ready, but {url} does not answer. "
-        "Look with lab.get('endpointslices') and lab.get('events')."
-    )
-    wait_for(lambda: _answers(url), timeout_s=30.0, late=lambda: late)
-
-
-def _answers(url: str) -> bool | None:
-    try:
-        with urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 - always http
-            return True
-    except OSError:
-        return None
 
 
 def _column(table: "pd.DataFrame", column: str) -> dict[str, str]:

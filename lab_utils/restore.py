@@ -1,0 +1,67 @@
+"""Back to the known state: what faults, exercises and other people's tools have left is undone.
+
+Each function does nothing when there is nothing to do, and leaves alone what the manifests do not
+speak of, except in the lab's own namespace.
+"""
+
+from collections.abc import Collection
+
+from lab_utils.backends import Backend
+from lab_utils.cluster import Applied, Cluster, restarts_of
+from lab_utils.errors import NotReady
+from lab_utils.waiting import wait_for
+
+
+def restore_nodes(cluster: Cluster, backend: Backend) -> None:
+    """Switch every node on, thaw it, and let the scheduler use it."""
+    names = backend.describe()["nodes"]
+    for name in names:
+        backend.start_node(name)
+    cluster.wait_for_nodes(names)
+    for node in cluster.nodes():
+        if node["spec"].get("unschedulable"):
+            cluster.uncordon(node["metadata"]["name"])
+
+
+def remove_others(cluster: Cluster, wanted: Collection[Applied]) -> None:
+    """Delete what is in the namespace, of the manifests' kinds, and not in the manifests."""
+    keep = {(item.kind, item.name) for item in wanted}
+    for kind in sorted({item.kind for item in wanted} - {"Namespace"}):
+        for obj in cluster.api.list(kind, cluster.namespace):
+            name = obj["metadata"]["name"]
+            if (kind, name) not in keep and "ownerReferences" not in obj["metadata"]:
+                cluster.delete(kind, name)
+
+
+def replace_spoiled_pods(cluster: Cluster) -> None:
+    """Give a fresh start to pods that an experiment has marked.
+
+    A pod that has crashed carries its back-off along, 10 s, 20 s, ... at the next crash; and one
+    that had to move in with the other role stays there when its own node is back.
+    """
+    homes = {pod["spec"].get("nodeName") for pod in cluster.pods("role=primary")}
+    for pod in cluster.pods():
+        is_backup = pod["metadata"].get("labels", {}).get("role") == "backup"
+        moved_in = is_backup and pod["spec"].get("nodeName") in homes
+        if restarts_of(pod) > 0 or moved_in:
+            cluster.delete("pod", pod["metadata"]["name"], grace_s=0)
+
+
+def delete_namespace(cluster: Cluster) -> None:
+    """Delete the namespace with all that is in it, and wait until it is gone.
+
+    Raises:
+        NotReady: Something keeps it after a minute.
+    """
+    if not cluster.delete("namespace", cluster.namespace):
+        return
+
+    def gone() -> bool | None:
+        names = {ns["metadata"]["name"] for ns in cluster.api.list("namespace")}
+        return None if cluster.namespace in names else True
+
+    late = NotReady(
+        f"Namespace {cluster.namespace} is still being deleted after 60 s. "
+        "Look with lab.get('pods')."
+    )
+    wait_for(gone, timeout_s=60.0, late=lambda: late)

@@ -1,0 +1,67 @@
+"""One request to a Service, outside any run: is it there, and what does it say?"""
+
+import json
+import urllib.request
+from collections.abc import Mapping
+
+from lab_utils.api import Object, label_selector
+from lab_utils.cluster import Cluster, is_ready
+from lab_utils.errors import ClusterError, NotReady
+from lab_utils.waiting import wait_for
+
+_INPUT = {"name": "input", "shape": [1], "datatype": "FP32", "data": [1.0]}
+
+
+def ask(url: str, parameters: Mapping[str, object]) -> Object:
+    """Send one inference request over a connection of its own.
+
+    Args:
+        url: The infer route.
+        parameters: As the worker takes them.
+
+    Returns:
+        The answer of the Open Inference Protocol.
+
+    Raises:
+        ClusterError: No answer, or an error; says which.
+    """
+    body = json.dumps({"inputs": [_INPUT], "parameters": dict(parameters)}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - always http
+    try:
+        with urllib.request.urlopen(request, timeout=10.0) as response:  # noqa: S310 - the same
+            answer: Object = json.load(response)
+    except OSError as exc:
+        raise ClusterError(f"Asking {url}: {exc}. Look with lab.get('pods').") from exc
+    return answer
+
+
+def reachable_services(cluster: Cluster) -> list[str]:
+    """Name the Services that this machine can reach and that have a Ready pod behind them."""
+    services = cluster.api.list("services", cluster.namespace)
+    return [
+        service["metadata"]["name"]
+        for service in services
+        if service["spec"]["type"] == "NodePort"
+        and any(map(is_ready, cluster.pods(label_selector(service["spec"]["selector"]))))
+    ]
+
+
+def wait_for_answer(url: str) -> None:
+    """Wait until a route answers: a Service learns of a new pod up to a second after it is Ready.
+
+    Raises:
+        NotReady: It does not answer in half a minute.
+    """
+    late = NotReady(
+        f"Every pod is Ready, but {url} does not answer. "
+        "Look with lab.get('endpointslices') and lab.get('events')."
+    )
+    wait_for(lambda: _answers(url), timeout_s=30.0, late=lambda: late)
+
+
+def _answers(url: str) -> bool | None:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 - always http
+            return True
+    except OSError:
+        return None
