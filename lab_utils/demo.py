@@ -61,6 +61,8 @@ def run_demo(folder: Path, *, backend: str, say: Callable[[str], None]) -> Demo:
         with step(f"Fire {RATE_RPS:g}/s for {DURATION_S:g} s, kill the primary at {KILL_AT_S:g} s"):
             kill = lab.faults.kill("primary", at_s=KILL_AT_S)
             run = lab.fire(rate_rps=RATE_RPS, duration_s=DURATION_S, faults=[kill])
+        if run.interrupted:
+            raise KeyboardInterrupt
         fidelity = lab.fidelity()
     finally:
         with step("End the cluster"):

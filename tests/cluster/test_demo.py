@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+
+from lab_utils.session import Lab
+from lab_utils.settings import load_settings
 
 WANTED = {
     "backend", "seed", "versions", "requests", "ok", "p50_ms", "p95_ms", "p99_ms", "share_primary",
@@ -74,3 +78,17 @@ def test_nothing_is_left_running(demo):
             if state in " ".join([*process.cmdline(), process.cwd()]):
                 left.append(process.cmdline())
     assert left == []
+
+
+def test_interrupted_it_ends_the_cluster_and_writes_no_report(tmp_path):
+    command = [sys.executable, "-m", "lab_utils.cli", "demo", "--report", str(tmp_path / "report")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as running:
+        for line in running.stderr:
+            if line.startswith("... Fire"):
+                break
+        os.killpg(running.pid, signal.SIGINT)
+        last = running.stderr.read()
+    assert running.returncode != 0
+    assert "Traceback" not in last
+    assert not (tmp_path / "report").exists()
+    assert not Lab(load_settings(cluster="demo")).backend.is_running()

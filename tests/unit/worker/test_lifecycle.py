@@ -82,7 +82,8 @@ def test_a_busy_port_ends_the_process_and_is_named():
         port = str(taken.getsockname()[1])
         code, written = run(WORKER_PORT=port)
     assert code != 0
-    assert f"('127.0.0.1', {port}): address already in use" in written
+    assert port in written
+    assert "address already in use" in written
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 on loopback")
