@@ -7,6 +7,7 @@ as one, and keeps the files a real cgroup v2 has. Never decides: the limiter doe
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,6 @@ class Cgroup:
         self.quota = None if unlimited else Quota(limits.cores or 0.0, now_ns)
         self.memory_bytes = self.peak_bytes = 0
         self.oom_killed = self.held = False
-        self.strays: set[int] = set()
         self._folder = folder
         self._cpu_ns: dict[int, int] = {leader: 0}
         self._ended_cpu_ns = 0
@@ -47,9 +47,14 @@ class Cgroup:
         return self.quota.stat if self.quota else CpuStat()
 
     @property
-    def pids(self) -> list[int]:
-        """List the processes seen at the last scan."""
-        return list(self._cpu_ns)
+    def throttled(self) -> bool:
+        """Tell whether the quota is used up."""
+        return self.quota is not None and self.quota.throttled
+
+    @property
+    def processes(self) -> int:
+        """Count the processes seen at the last scan."""
+        return len(self._cpu_ns)
 
     @property
     def total_ns(self) -> int:
@@ -66,34 +71,24 @@ class Cgroup:
                 self._cpu_ns[pid] = used
         return self._ended_cpu_ns + sum(self._cpu_ns.values())
 
-    def leader_ended(self) -> None:
-        """Note that the main process is gone: from here on its pid may be another's."""
-        self._ended_cpu_ns += self._cpu_ns.pop(self.leader, 0)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.leader, signal.SIGKILL)  # a group keeps its id while it has members
-
-    def scan(self) -> None:
-        """Look for new processes and measure the memory of all."""
-        roots = self.strays | ({self.leader} & self._cpu_ns.keys())
-        found = set().union(*(proc.descendants(pid) for pid in roots))
+    def scan(self, strays: Iterable[int] = ()) -> None:
+        """Look for new processes below the leader and the strays; measure the memory of all."""
+        roots = {*strays, *({self.leader} & self._cpu_ns.keys())}
+        found = set().union(*map(proc.descendants, roots))
         for pid in found - self._cpu_ns.keys():
             if (used := proc.cpu_ns(pid)) is not None:
                 self._cpu_ns[pid] = used
-                if self.quota and self.quota.throttled:
-                    self._send_one(pid, signal.SIGSTOP)
-        self.strays &= self._cpu_ns.keys()
-        resident = sum(proc.memory_bytes(pid) for pid in self._cpu_ns)
+                if self.throttled:
+                    _send(os.kill, pid, signal.SIGSTOP)
+        resident = sum(map(proc.memory_bytes, self._cpu_ns))
         self.memory_bytes = resident + KERNEL_BYTES if resident else 0
         self.peak_bytes = max(self.peak_bytes, self.memory_bytes)
 
     def send(self, number: signal.Signals) -> None:
         """Signal every process of the container."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self.leader in self._cpu_ns:
-                os.killpg(self.leader, number)
-        for pid in self._cpu_ns:
-            if pid != self.leader:
-                self._send_one(pid, number)
+        _send(os.killpg, self.leader, number)  # a group keeps its id while it has members
+        for pid in self._cpu_ns.keys() - {self.leader}:
+            _send(os.kill, pid, number)
 
     def publish(self) -> None:
         """Write the files of a cgroup v2 that changed; a full disk leaves the old ones."""
@@ -105,20 +100,8 @@ class Cgroup:
                     partial.replace(self._folder / name)
                     self._published[name] = text
 
-    def _send_one(self, pid: int, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-
     def _files(self) -> dict[str, str]:
         period_us, cores, memory = PERIOD_NS // 1000, self.limits.cores, self.limits.memory_bytes
-        return {
-            "cpu.max": f"{'max' if cores is None else int(cores * period_us)} {period_us}\n",
-            "cpu.stat": self._cpu_stat(),
-            "memory.current": f"{self.memory_bytes}\n",
-            "memory.max": f"{'max' if memory is None else memory}\n",
-        }
-
-    def _cpu_stat(self) -> str:
         used_us = self.usage_ns() // 1000
         user_us = int(used_us * proc.user_share(self.leader))
         counters = {
@@ -128,7 +111,15 @@ class Cgroup:
             "nr_periods": self.stat.nr_periods,
             "nr_throttled": self.stat.nr_throttled,
             "throttled_usec": self.stat.throttled_ns // 1000,
-            "nr_bursts": 0,
-            "burst_usec": 0,
         }
-        return "".join(f"{name} {value}\n" for name, value in counters.items())
+        return {
+            "cpu.max": f"{'max' if cores is None else int(cores * period_us)} {period_us}\n",
+            "cpu.stat": "".join(f"{name} {value}\n" for name, value in counters.items()),
+            "memory.current": f"{self.memory_bytes}\n",
+            "memory.max": f"{'max' if memory is None else memory}\n",
+        }
+
+
+def _send(kill: Callable[[int, int], None], pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        kill(pid, number)

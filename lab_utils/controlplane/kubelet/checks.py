@@ -8,8 +8,9 @@ a real cluster shows them.
 import asyncio
 import contextlib
 import ssl
+from typing import Any
 
-from lab_utils.controlplane.kubelet.runtime import Container, Runtime, StartError
+from lab_utils.controlplane.kubelet.runtime import Container, Launch, Runtime, StartError
 from lab_utils.controlplane.status import Object
 
 _HEADERS_TIMEOUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
@@ -19,79 +20,64 @@ class CheckFailed(Exception):
     """The container did not answer as it should; the message says how."""
 
 
-async def check(
-    action: Object, container: Container, spec: Object, pod_ip: str, runtime: Runtime
-) -> None:
-    """Ask once, within timeoutSeconds of the action.
-
-    Args:
-        action: A probe or a handler: has httpGet, tcpSocket or exec.
-        container: The running container.
-        spec: The container's spec, for names of ports.
-        pod_ip: Where the container listens.
-        runtime: What runs commands in it.
+async def check(runtime: Runtime, container: Container, action: Object) -> None:
+    """Ask once, within timeoutSeconds of the action, which has httpGet, tcpSocket or exec.
 
     Raises:
         CheckFailed: No answer in time, or the wrong one.
     """
     timeout_s = float(action.get("timeoutSeconds", 1))
     if "httpGet" in action:
-        await _http_get(action["httpGet"], spec, pod_ip, timeout_s)
+        await _http_get(container.launch, action["httpGet"], timeout_s)
     elif "tcpSocket" in action:
-        host = action["tcpSocket"].get("host") or pod_ip
-        port = port_number(action["tcpSocket"]["port"], spec)
+        host, port = _target(container.launch, action["tcpSocket"])
         await _tcp_socket(host, port, timeout_s)
     elif "exec" in action:
         await _execute(runtime, container, action["exec"]["command"], timeout_s)
 
 
-def port_number(port: int | str, spec: Object) -> int:
-    """Find a port by its number or by its name in the container's ports."""
-    if isinstance(port, int) or port.isdecimal():
-        return int(port)
-    for declared in spec.get("ports", []):
-        if declared.get("name") == port:
-            return int(declared["containerPort"])
-    raise CheckFailed(f"couldn't find port: {port}")
+def _target(launch: Launch, action: Object) -> tuple[str, int]:
+    """Find where to connect to; a port is given by number or by name."""
+    port = launch.ports.get(action["port"], action["port"])
+    if not str(port).isdecimal():
+        raise CheckFailed(f"couldn't find port: {port}")
+    return action.get("host") or launch.address, int(port)
 
 
-async def _http_get(action: Object, spec: Object, pod_ip: str, timeout_s: float) -> None:
-    host = action.get("host") or pod_ip
-    port = port_number(action["port"], spec)
+async def _http_get(launch: Launch, action: Object, timeout_s: float) -> None:
+    host, port = _target(launch, action)
     scheme, path = action.get("scheme", "HTTP").lower(), action.get("path") or "/"
-    url = f"{scheme}://{host}:{port}{path}"
+    asked = f'Get "{scheme}://{host}:{port}{path}"'
+    given = {header["name"]: header["value"] for header in action.get("httpHeaders", [])}
+    headers = {"Host": f"{host}:{port}", "User-Agent": "kube-probe/1.36", "Accept": "*/*"} | given
+    lines = [f"GET {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+    request = "\r\n".join([*lines, "Connection: close", "", ""]).encode()
+    tls = _any_certificate() if scheme == "https" else None
     try:
         async with asyncio.timeout(timeout_s):
-            status = await _status(host, port, path, action, tls=scheme == "https")
+            words = (await _first_line(host, port, request, tls)).split()
     except TimeoutError:
-        raise CheckFailed(f'Get "{url}": {_HEADERS_TIMEOUT}') from None
+        raise CheckFailed(f"{asked}: {_HEADERS_TIMEOUT}") from None
     except OSError as exc:
-        raise CheckFailed(f'Get "{url}": {_dial_error(host, port, exc)}') from exc
-    if status is None:
-        raise CheckFailed(f'Get "{url}": EOF')
-    if not 200 <= status < 400:  # redirects are not followed, and count as an answer
-        raise CheckFailed(f"HTTP probe failed with statuscode: {status}")
+        raise CheckFailed(f"{asked}: {_dial_error(host, port, exc)}") from exc
+    if len(words) < 2 or not words[1].isdigit():
+        raise CheckFailed(f"{asked}: EOF")
+    if not 200 <= int(words[1]) < 400:  # redirects are not followed, and count as an answer
+        raise CheckFailed(f"HTTP probe failed with statuscode: {int(words[1])}")
 
 
-async def _status(host: str, port: int, path: str, action: Object, *, tls: bool) -> int | None:
-    """Send a GET and read the status code; None when the connection ends without one."""
-    reader, writer = await asyncio.open_connection(host, port, ssl=_any_certificate(tls))
-    headers = {"Host": f"{host}:{port}", "User-Agent": "kube-probe/1.36", "Accept": "*/*"}
-    headers |= {header["name"]: header["value"] for header in action.get("httpHeaders", [])}
-    lines = [f"GET {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+async def _first_line(host: str, port: int, request: bytes, tls: Any) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     try:
-        writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode())
-        words = (await reader.readline()).split()
-        return int(words[1]) if len(words) > 1 and words[1].isdigit() else None
+        writer.write(request)
+        return await reader.readline()
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
 
-def _any_certificate(tls: bool) -> ssl.SSLContext | None:
-    if not tls:
-        return None
+def _any_certificate() -> ssl.SSLContext:
     context = ssl.create_default_context()  # probes do not verify, nor do Kubernetes'
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 from lab_utils.controlplane.config import NODE_MARK, RUN_MARK
-from lab_utils.controlplane.kubelet.env import ConfigError, Sources, build_env, expand
+from lab_utils.controlplane.kubelet.cgroup import Limits
+from lab_utils.controlplane.kubelet.env import build_env, expand
 from lab_utils.controlplane.kubelet.images import Image
-from lab_utils.controlplane.kubelet.resources import limits_of
 from lab_utils.controlplane.kubelet.runtime import Launch
-from lab_utils.controlplane.kubelet.volumes import PathMap
+from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
+from lab_utils.controlplane.kubelet.volumes import local_path, mounts_of
 from lab_utils.controlplane.status import Object
+from lab_utils.units import parse_bytes, parse_cores
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -34,20 +36,24 @@ def make_launch(
     check_user(pod, container, image)
     own = folder / "containers" / container["name"]
     own.mkdir(parents=True, exist_ok=True)
-    paths = PathMap.of(container, image.rootfs, folder / "volumes")
-    env = _image_env(image) | build_env(pod, container, sources)
-    argv = [paths.resolve(expand(part, env)) for part in _command(container, image)]
+    log_path(folder, container["name"], restart - 2).unlink(missing_ok=True)  # --previous is one
+    image_env = (pair.partition("=") for pair in image.config.get("Env") or [])
+    env = {name: value for name, _, value in image_env} | build_env(pod, container, sources)
+    argv = [expand(part, env) for part in _command(container, image)]
     if not argv:
         raise ConfigError("no command specified")
-    log_path(folder, container["name"], restart - 2).unlink(missing_ok=True)  # --previous is one
-    cwd = container.get("workingDir") or image.working_dir
+    mounts = mounts_of(container, folder / "volumes")
+    local = {name: local_path(value, mounts, image.rootfs) for name, value in env.items()}
+    cwd = container.get("workingDir") or image.config.get("WorkingDir") or "/"
     return Launch(
-        argv=tuple(argv),
-        env={name: paths.resolve(value) for name, value in env.items()} | _host_env(pod, env, own),
+        argv=tuple(local_path(part, mounts, image.rootfs) for part in argv),
+        env=local | _host_env(pod, env, own),
         cwd=image.rootfs / cwd.lstrip("/"),
         folder=own,
         log=log_path(folder, container["name"], restart),
-        limits=limits_of(container),
+        limits=_limits(container),
+        address=sources.pod_ip,
+        ports={p["name"]: p["containerPort"] for p in container.get("ports", []) if "name" in p},
     )
 
 
@@ -58,11 +64,9 @@ def log_path(folder: Path, container: str, restart: int) -> Path:
 
 def user_id(pod: Object, container: Object, image: Image) -> int | None:
     """Tell as whom a container would run; None when the image names a user by word."""
-    for context in (container.get("securityContext"), pod["spec"].get("securityContext")):
-        if context and "runAsUser" in context:
-            return int(context["runAsUser"])
     user = str(image.config.get("User") or "0").partition(":")[0]
-    return int(user) if user.isdecimal() else None
+    user = _security(pod, container).get("runAsUser", user)
+    return int(user) if str(user).isdecimal() else None
 
 
 def check_user(pod: Object, container: Object, image: Image) -> None:
@@ -71,39 +75,43 @@ def check_user(pod: Object, container: Object, image: Image) -> None:
     Raises:
         ConfigError: It would run as root, or nobody can tell.
     """
-    contexts = (pod["spec"].get("securityContext"), container.get("securityContext"))
-    merged = {key: value for context in contexts for key, value in (context or {}).items()}
-    uid = user_id(pod, container, image)
-    if not merged.get("runAsNonRoot") or (uid is not None and uid > 0):
+    security, uid = _security(pod, container), user_id(pod, container, image)
+    if uid or not security.get("runAsNonRoot"):
         return
+    if "runAsUser" in security:
+        why = "container's runAsUser breaks non-root policy"
+    elif uid is None:
+        why = (
+            f"container has runAsNonRoot and image has non-numeric user ({image.config['User']}), "
+            "cannot verify user is non-root"
+        )
+    else:
+        why = "container has runAsNonRoot and image will run as root"
     metadata = pod["metadata"]
     where = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
-    suffix = f'(pod: "{where}", container: {container["name"]})'
-    if "runAsUser" in merged:
-        raise ConfigError(f"container's runAsUser breaks non-root policy {suffix}")
-    if uid is None:
-        user = image.config["User"]
-        raise ConfigError(
-            f"container has runAsNonRoot and image has non-numeric user ({user}), "
-            f"cannot verify user is non-root {suffix}"
-        )
-    raise ConfigError(f"container has runAsNonRoot and image will run as root {suffix}")
+    raise ConfigError(f'{why} (pod: "{where}", container: {container["name"]})')
+
+
+def _security(pod: Object, container: Object) -> Object:
+    """Merge the security contexts: the container's word goes before the pod's."""
+    return {**pod["spec"].get("securityContext", {}), **container.get("securityContext", {})}
+
+
+def _limits(container: Object) -> Limits:
+    limits = container.get("resources", {}).get("limits", {})
+    return Limits(
+        cores=parse_cores(limits["cpu"]) if "cpu" in limits else None,
+        memory_bytes=parse_bytes(limits["memory"]) if "memory" in limits else None,
+    )
 
 
 def _command(container: Object, image: Image) -> list[str]:
     """Let command replace the image's Entrypoint and Cmd, and args its Cmd."""
     command, arguments = container.get("command") or [], container.get("args") or []
-    if command:
-        return [*command, *arguments]
-    return [
-        *(image.config.get("Entrypoint") or []),
-        *(arguments or image.config.get("Cmd") or []),
-    ]
-
-
-def _image_env(image: Image) -> dict[str, str]:
-    pairs = (pair.partition("=") for pair in image.config.get("Env") or [])
-    return {name: value for name, _, value in pairs}
+    if not command:
+        command = image.config.get("Entrypoint") or []
+        arguments = arguments or image.config.get("Cmd") or []
+    return [*command, *arguments]
 
 
 def _host_env(pod: Object, env: dict[str, str], home: Path) -> dict[str, str]:

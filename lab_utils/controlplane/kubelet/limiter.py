@@ -11,9 +11,11 @@ import signal
 import subprocess
 import threading
 import time
+from collections import defaultdict
 
 from lab_utils.controlplane.kubelet import proc
 from lab_utils.controlplane.kubelet.cgroup import MARK, Cgroup
+from lab_utils.controlplane.processes import signal_marked
 
 _SCAN_NS = 250_000_000
 _CLOSE_SCAN_NS = 50_000_000
@@ -49,10 +51,7 @@ class Limiter(threading.Thread):
             cgroup.usage_ns()
             code = process.poll()
             if code is not None:
-                self._adopt_strays()
-                cgroup.leader_ended()
-                cgroup.scan()
-                cgroup.send(signal.SIGKILL)
+                _kill(cgroup)
                 cgroup.publish()
                 self._cgroups.pop(cgroup.mark, None)
             return code
@@ -65,22 +64,15 @@ class Limiter(threading.Thread):
     def kill(self, cgroup: Cgroup) -> None:
         """Kill every process of a container, its strays included."""
         with self._lock:
-            self._adopt_strays()
             cgroup.scan()
-            cgroup.send(signal.SIGKILL)
+            _kill(cgroup)
 
-    def hold(self, cgroup: Cgroup) -> None:
-        """Stop a container until it is released, whatever its quota says."""
+    def hold(self, cgroup: Cgroup, *, held: bool) -> None:
+        """Stop a container whatever its quota says, or let it run on as far as its quota allows."""
         with self._lock:
-            cgroup.held = True
-            cgroup.send(signal.SIGSTOP)
-
-    def release(self, cgroup: Cgroup) -> None:
-        """Let a held container run on, unless its quota says no."""
-        with self._lock:
-            cgroup.held = False
-            if not (cgroup.quota and cgroup.quota.throttled):
-                cgroup.send(signal.SIGCONT)
+            cgroup.held = held
+            if held or not cgroup.throttled:
+                cgroup.send(signal.SIGSTOP if held else signal.SIGCONT)
 
     def stop(self) -> None:
         """End the thread."""
@@ -119,27 +111,30 @@ class Limiter(threading.Thread):
         return quota.next_look_ns()
 
     def _scan(self, now_ns: int) -> None:
-        self._adopt_strays()
-        publish = now_ns >= self._publish_at_ns
-        close = False
+        strays, close = self._strays(), False
         for cgroup in self._cgroups.values():
-            cgroup.scan()
+            cgroup.scan(strays[cgroup.mark])
             limit = cgroup.limits.memory_bytes
             if limit is not None and cgroup.memory_bytes > limit:
                 cgroup.oom_killed = True
-                cgroup.send(signal.SIGKILL)
+                _kill(cgroup)
             close = close or (limit is not None and cgroup.memory_bytes > _CLOSE_TO_LIMIT * limit)
-            if publish:
-                cgroup.publish()
         self._scan_at_ns = now_ns + (_CLOSE_SCAN_NS if close else _SCAN_NS)
-        if publish:
+        if now_ns >= self._publish_at_ns:
             self._publish_at_ns = now_ns + _PUBLISH_NS
+            for cgroup in self._cgroups.values():
+                cgroup.publish()
 
-    def _adopt_strays(self) -> None:
+    def _strays(self) -> dict[str, list[int]]:
         """Find processes that left their container's tree: orphans come back to the kubelet."""
         leaders = {cgroup.leader for cgroup in self._cgroups.values()}
-        for pid in proc.children(os.getpid()):
-            if pid not in leaders:
-                owner = self._cgroups.get(proc.variable(pid, MARK) or "")
-                if owner is not None:
-                    owner.strays.add(pid)
+        found: dict[str, list[int]] = defaultdict(list)
+        for pid in set(proc.children(os.getpid())) - leaders:
+            found[proc.variable(pid, MARK)].append(pid)
+        return found
+
+
+def _kill(cgroup: Cgroup) -> None:
+    """Kill all that is known of a container, and whoever carries its mark."""
+    cgroup.send(signal.SIGKILL)
+    signal_marked(MARK, cgroup.mark, signal.SIGKILL)

@@ -9,11 +9,14 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
+
+from lab_utils.controlplane.status import bad_request
+from lab_utils.controlplane.timestamps import parse_rfc3339
 
 MAX_BYTES = 10 * 2**20
 _LONGEST_LINE = 16 * 1024
@@ -45,6 +48,7 @@ class LogWriter:
         self._finish()
 
     def _read_some(self) -> bool:
+        """Take what is there; False when that is nothing."""
         try:
             chunk = os.read(self._pipe, _CHUNK)
         except BlockingIOError:
@@ -93,15 +97,28 @@ class LogOptions:
     since: str = ""
     limit_bytes: int | None = None
 
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "LogOptions":
+        """Read the query of a request.
 
-def since_seconds(seconds: float) -> str:
-    """Give the stamp of so many seconds ago."""
-    return _stamp(time.time_ns() - int(seconds * 1e9))
-
-
-def since_time(moment: datetime) -> str:
-    """Give the stamp of a moment."""
-    return _stamp(int(moment.timestamp() * 1e9))
+        Raises:
+            ApiError: 400, a number is none.
+        """
+        try:
+            tail, limit = query.get("tailLines"), query.get("limitBytes")
+            since_ns = 0
+            if "sinceSeconds" in query:
+                since_ns = time.time_ns() - int(query["sinceSeconds"]) * 1_000_000_000
+            elif "sinceTime" in query:
+                since_ns = int(parse_rfc3339(query["sinceTime"]).timestamp() * 1e9)
+            return cls(
+                timestamps=query.get("timestamps") == "true",
+                tail_lines=None if tail is None else max(int(tail), 0),
+                since=_stamp(since_ns),
+                limit_bytes=None if limit is None else int(limit),
+            )
+        except ValueError as exc:
+            raise bad_request(f"invalid log options: {exc}") from exc
 
 
 def read_log(path: Path, options: LogOptions) -> bytes:

@@ -4,60 +4,19 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ and re
 Kubernetes 1.36 kubelet, which the tests compare with.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 
-from lab_utils.controlplane.kubelet.resources import pod_resources, qos_class
+from lab_utils.controlplane.kubelet.records import ContainerRecord
+from lab_utils.controlplane.quantities import canonical_quantity
 from lab_utils.controlplane.status import Object
+from lab_utils.units import parse_quantity
 
-_OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+Records = Sequence[ContainerRecord]
+_Finding = tuple[bool, str, str]
+"""Whether a condition holds; reason and message."""
 LOST = "The container could not be located when the pod was terminated"
-
-
-@dataclass
-class ContainerRecord:
-    """What the kubelet knows about one container of a pod, in the words of the API."""
-
-    spec: Object
-    is_init: bool = False
-    state: Object = field(default_factory=dict)
-    last_state: Object = field(default_factory=dict)
-    ready: bool = False
-    started: bool = False
-    restart_count: int = 0
-    image: str = ""
-    image_id: str = ""
-    container_id: str = ""
-    uid: int | None = None
-
-    @property
-    def name(self) -> str:
-        """Give the container's name."""
-        return str(self.spec["name"])
-
-    @property
-    def running(self) -> bool:
-        """Tell whether its process runs."""
-        return "running" in self.state
-
-    @property
-    def ended(self) -> Object | None:
-        """Give how it ended last, while it does not run."""
-        ended: Object | None = self.state.get("terminated")
-        if ended is None and not self.running:
-            ended = self.last_state.get("terminated")
-        return ended
-
-    @property
-    def succeeded(self) -> bool:
-        """Tell whether it ended, with exit code 0."""
-        return "terminated" in self.state and self.state["terminated"]["exitCode"] == 0
-
-    @property
-    def field_path(self) -> str:
-        """Name it as an Event's involvedObject does."""
-        return f"spec.{'initContainers' if self.is_init else 'containers'}{{{self.name}}}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +33,7 @@ class PodFacts:
     """Why the kubelet ended the pod: reason and message."""
 
 
-def pod_status(pod: Object, records: Sequence[ContainerRecord], facts: PodFacts) -> Object:
+def pod_status(pod: Object, records: Records, facts: PodFacts) -> Object:
     """Compute the whole status of a pod.
 
     Args:
@@ -88,10 +47,11 @@ def pod_status(pod: Object, records: Sequence[ContainerRecord], facts: PodFacts)
     old: Object = pod.get("status", {})
     main = [record for record in records if not record.is_init]
     init = [record for record in records if record.is_init]
-    phase = _phase(pod["spec"].get("restartPolicy", "Always"), init, main, facts)
+    phase = _phase(init, main, facts)
     generation = pod["metadata"].get("generation")
     status: Object = {} if generation is None else {"observedGeneration": generation}
-    status |= {"phase": phase, "conditions": _conditions(old, init, main, phase, facts, generation)}
+    found = _findings(init, main, phase, facts)
+    status |= {"phase": phase, "conditions": _conditions(old, found, facts.now, generation)}
     if facts.failure:
         status["reason"], status["message"] = facts.failure
     status |= {"hostIP": facts.node_ip, "hostIPs": [{"ip": facts.node_ip}]}
@@ -99,60 +59,36 @@ def pod_status(pod: Object, records: Sequence[ContainerRecord], facts: PodFacts)
         status |= {"podIP": facts.pod_ip, "podIPs": [{"ip": facts.pod_ip}]}
     status["startTime"] = old.get("startTime", facts.now)
     if init:
-        status["initContainerStatuses"] = [_container_status(r, facts) for r in init]
+        status["initContainerStatuses"] = [_container_status(record, facts) for record in init]
     status["containerStatuses"] = [_container_status(record, facts) for record in main]
-    status["qosClass"] = old.get("qosClass") or qos_class(pod["spec"])
-    return status | pod_resources(pod["spec"])
+    kept = {name: old[name] for name in ("qosClass",) if name in old}
+    return status | kept | _pod_resources(pod["spec"]["containers"])
 
 
-def _phase(
-    policy: str,
-    init: Sequence[ContainerRecord],
-    main: Sequence[ContainerRecord],
-    facts: PodFacts,
-) -> str:
+def _phase(init: Records, main: Records, facts: PodFacts) -> str:
     if facts.terminal:
         worked = all(record.succeeded for record in main) and not facts.failure
         return "Succeeded" if worked else "Failed"
-    never_ran = any(record.ended is None and not record.running for record in main)
-    if not _is_initialized(init) or never_ran:
-        return "Pending"
-    return "Running"
+    have_run = all(record.running or record.ended for record in main)
+    return "Running" if have_run and all(record.succeeded for record in init) else "Pending"
 
 
-def _is_initialized(init: Sequence[ContainerRecord]) -> bool:
-    return all(record.succeeded for record in init)
-
-
-def _conditions(
-    old: Object,
-    init: Sequence[ContainerRecord],
-    main: Sequence[ContainerRecord],
-    phase: str,
-    facts: PodFacts,
-    generation: int | None,
-) -> list[Object]:
-    before = {condition["type"]: condition for condition in old.get("conditions", [])}
+def _findings(init: Records, main: Records, phase: str, facts: PodFacts) -> dict[str, _Finding]:
+    """Judge each of the kubelet's conditions, in the order in which it writes them."""
     ready = _ready(main, phase)
-    wanted = {
+    return {
         "PodReadyToStartContainers": (facts.has_network and not facts.terminal, "", ""),
         "Initialized": _initialized(init, phase),
         "Ready": ready,
         "ContainersReady": ready,
         "PodScheduled": (True, "", ""),
     }
-    ours = [
-        _condition(name, *wanted[name], before.get(name, {}), facts.now, generation)
-        for name in _OURS
-    ]
-    return [condition for name, condition in before.items() if name not in _OURS] + ours
 
 
-def _ready(main: Sequence[ContainerRecord], phase: str) -> tuple[bool, str, str]:
-    never_ran = any(not record.state.keys() & {"running", "terminated"} for record in main)
+def _ready(main: Records, phase: str) -> _Finding:
     if phase == "Succeeded":
         return False, "PodCompleted", ""
-    if phase == "Failed" and not never_ran:
+    if phase == "Failed" and all(r.state.keys() & {"running", "terminated"} for r in main):
         return False, "PodFailed", ""
     unready = [record.name for record in main if not record.ready]
     if not unready:
@@ -160,63 +96,60 @@ def _ready(main: Sequence[ContainerRecord], phase: str) -> tuple[bool, str, str]
     return False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
 
 
-def _initialized(init: Sequence[ContainerRecord], phase: str) -> tuple[bool, str, str]:
+def _initialized(init: Records, phase: str) -> _Finding:
     if phase == "Succeeded":
         return True, "PodCompleted", ""
-    incomplete = [record.name for record in init if not record.succeeded]
+    incomplete = " ".join(record.name for record in init if not record.succeeded)
     if not incomplete:
         return True, "", ""
-    message = f"containers with incomplete status: [{' '.join(incomplete)}]"
+    message = f"containers with incomplete status: [{incomplete}]"
     return False, "ContainersNotInitialized", message
 
 
-def _condition(
-    name: str,
-    holds: bool,
-    reason: str,
-    message: str,
-    before: Object,
-    now: str,
-    generation: int | None,
-) -> Object:
-    status = "True" if holds else "False"
-    changed = before.get("status") != status
-    condition: dict[str, Any] = {"type": name}
-    if generation is not None:
-        condition["observedGeneration"] = generation
-    since = now if changed else before["lastTransitionTime"]
-    condition |= {"status": status, "lastProbeTime": None, "lastTransitionTime": since}
-    if reason:
-        condition["reason"] = reason
-    if message:
-        condition["message"] = message
-    return condition
+def _conditions(
+    old: Object, found: dict[str, _Finding], now: str, generation: int | None
+) -> list[Object]:
+    """Write conditions; one that did not change keeps its time, others' stay as they are."""
+    before = {condition["type"]: condition for condition in old.get("conditions", [])}
+    conditions = [condition for name, condition in before.items() if name not in found]
+    for name, (holds, reason, message) in found.items():
+        status, last = "True" if holds else "False", before.get(name, {})
+        condition = {
+            "type": name,
+            "observedGeneration": generation,
+            "status": status,
+            "lastTransitionTime": last["lastTransitionTime"]
+            if last.get("status") == status
+            else now,
+            "reason": reason,
+            "message": message,
+        }
+        said = {key: value for key, value in condition.items() if value}
+        conditions.append(said | {"lastProbeTime": None})
+    return conditions
 
 
 def _container_status(record: ContainerRecord, facts: PodFacts) -> Object:
-    state = record.state
-    if facts.terminal and "waiting" in state:
-        state = _lost(record)
+    never_ended = facts.terminal and "waiting" in record.state
     status: Object = {
         "name": record.name,
-        "state": state,
+        "state": _lost(record) if never_ended else record.state,
         "lastState": record.last_state,
         "ready": record.succeeded if record.is_init else record.ready,
         "restartCount": record.restart_count,
         "image": record.image or record.spec["image"],
         "imageID": record.image_id,
+        "started": record.started,
     }
-    if record.container_id:
-        status["containerID"] = record.container_id
-    status["started"] = record.started
-    return status | (_what_it_was_given(record) if record.container_id else {})
+    if not record.container_id:
+        return status
+    return status | {"containerID": record.container_id} | _what_it_was_given(record)
 
 
 def _lost(record: ContainerRecord) -> Object:
     """Say how a container ended that never ran: nobody knows."""
-    last: Object | None = record.last_state.get("terminated")
-    if last is not None:
-        return {"terminated": last}
+    if "terminated" in record.last_state:
+        return record.last_state
     lost = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": LOST}
     return {"terminated": lost | {"startedAt": None, "finishedAt": None}}
 
@@ -230,3 +163,27 @@ def _what_it_was_given(record: ContainerRecord) -> Object:
     if record.uid is not None:
         given["user"] = {"linux": {"uid": record.uid, "gid": 0, "supplementalGroups": [0]}}
     return given
+
+
+def _pod_resources(containers: Iterable[Object]) -> Object:
+    """Add up what the containers of a pod ask for."""
+    given = [container.get("resources", {}) for container in containers]
+    sums = {kind: _total(r.get(kind, {}) for r in given) for kind in ("limits", "requests")}
+    sums = {kind: total for kind, total in sums.items() if total}
+    found: Object = {"allocatedResources": sums["requests"]} if "requests" in sums else {}
+    return found | ({"resources": sums} if sums else {})
+
+
+def _total(lists: Iterable[dict[str, str]]) -> dict[str, str]:
+    total: dict[str, str] = {}
+    for quantities in lists:
+        for name, quantity in quantities.items():
+            total[name] = _add(total[name], quantity) if name in total else quantity
+    return total
+
+
+def _add(one: str, other: str) -> str:
+    """Add two quantities; the sum is binary (Ki, Mi) if one of them is."""
+    total: Decimal = parse_quantity(one) + parse_quantity(other)
+    is_binary = one.endswith("i") or other.endswith("i")
+    return canonical_quantity(f"{total / 1024}Ki" if is_binary else total)

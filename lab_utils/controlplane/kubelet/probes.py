@@ -1,18 +1,19 @@
-"""One probe of one container: when to ask, what an answer means, what follows from it.
+"""The probes of a pod: when to ask which container, what an answer means, what follows from it.
 
-Ticks every period from the pod's admission, as the kubelet's probe workers do, and lives through
-restarts of its container. Source:
+A probe ticks every period from the pod's admission, as the kubelet's probe workers do, and lives
+through restarts of its container. The startup probe comes first and alone. Source:
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from lab_utils.controlplane.kubelet.checks import CheckFailed
+from lab_utils.controlplane.kubelet.records import ContainerRecord
 from lab_utils.controlplane.kubelet.runtime import Container
 from lab_utils.controlplane.status import Object
 
@@ -41,36 +42,30 @@ class Streak:
         threshold = self.success_threshold if worked else self.failure_threshold
         return worked if self._count >= threshold else None
 
-    def reset(self) -> None:
-        """Forget all answers: the container is a new one."""
-        self._last, self._count = None, 0
-
 
 @dataclass(frozen=True)
 class ProbeActions:
-    """How a probe sees its container and tells what it found."""
+    """How the probes of a pod see its containers and tell what they found."""
 
-    target: Callable[[], Container | None]
-    """The running container this probe is to ask now, if any."""
-    check: Callable[[Container], Awaitable[None]]
-    """Asks once; raises CheckFailed."""
-    failed: Callable[[ProbeKind, str], None]
+    running: Callable[[ContainerRecord], Container | None]
+    check: Callable[[Container, Object], Awaitable[None]]
+    """Asks once, as a probe's spec says; raises CheckFailed."""
+    failed: Callable[[ContainerRecord, ProbeKind, str], None]
     """A single question failed, for this reason."""
-    verdict: Callable[[ProbeKind, bool], None]
+    verdict: Callable[[ContainerRecord, ProbeKind, bool], None]
     """Enough answers in a row."""
 
 
 class Probe:
     """Asks one container one question, for ever."""
 
-    def __init__(self, kind: ProbeKind, spec: Object, actions: ProbeActions) -> None:
-        self.kind = kind
-        self._actions = actions
-        self._period_s = float(spec.get("periodSeconds", 10))
-        self._delay_s = float(spec.get("initialDelaySeconds", 0))
-        self._streak = Streak(spec.get("successThreshold", 1), spec.get("failureThreshold", 3))
+    def __init__(self, kind: ProbeKind, record: ContainerRecord, actions: ProbeActions) -> None:
+        self._kind, self._record, self._actions = kind, record, actions
+        self._spec: Object = record.spec[f"{kind}Probe"]
+        self._period_s = float(self._spec.get("periodSeconds", 10))
         self._trigger = asyncio.Event()
-        self._asked = ""
+        self._streak = Streak()
+        self._asked: Container | None = None
         self._settled = False
 
     def ask_now(self) -> None:
@@ -89,27 +84,62 @@ class Probe:
             self._trigger.clear()
 
     async def _ask(self) -> None:
-        container = self._actions.target()
+        container = self._target()
         if container is None:
             return
-        if container.id != self._asked:
-            self._asked, self._settled = container.id, False
-            self._streak.reset()
-        if self._settled or time.monotonic() - container.started_s < self._delay_s:
+        if container is not self._asked:
+            self._asked, self._settled = container, False
+            self._streak = Streak(
+                self._spec.get("successThreshold", 1), self._spec.get("failureThreshold", 3)
+            )
+        age_s = time.monotonic() - container.started_s
+        if self._settled or age_s < self._spec.get("initialDelaySeconds", 0):
             return
         verdict = self._streak.add(await self._answer(container))
-        if verdict is not None and self._actions.target() is container:
+        if verdict is not None and self._target() is container:
             # A startup probe has then done its work; a failed liveness probe waits for the restart.
-            self._settled = self.kind is ProbeKind.STARTUP or (
-                self.kind is ProbeKind.LIVENESS and not verdict
+            self._settled = self._kind is ProbeKind.STARTUP or (
+                self._kind is ProbeKind.LIVENESS and not verdict
             )
-            self._actions.verdict(self.kind, verdict)
+            self._actions.verdict(self._record, self._kind, verdict)
 
     async def _answer(self, container: Container) -> bool:
         try:
-            await self._actions.check(container)
+            await self._actions.check(container, self._spec)
         except CheckFailed as exc:
-            if self._actions.target() is container:
-                self._actions.failed(self.kind, str(exc))
+            if self._target() is container:
+                self._actions.failed(self._record, self._kind, str(exc))
             return False
         return True
+
+    def _target(self) -> Container | None:
+        due = self._record.started != (self._kind is ProbeKind.STARTUP)
+        return self._actions.running(self._record) if due else None
+
+
+class PodProbes:
+    """Runs the probes of a pod's containers until stop()."""
+
+    def __init__(self, records: Iterable[ContainerRecord], actions: ProbeActions) -> None:
+        self._probes = {
+            (record.name, kind): Probe(kind, record, actions)
+            for record in records
+            for kind in ProbeKind
+            if f"{kind}Probe" in record.spec and not record.is_init
+        }
+        self._tasks: dict[tuple[str, ProbeKind], asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._tasks = {key: asyncio.create_task(p.run()) for key, p in self._probes.items()}
+
+    def has_started(self, record: ContainerRecord) -> None:
+        """Ask at once whether a container is ready that has just started up."""
+        if probe := self._probes.get((record.name, ProbeKind.READINESS)):
+            probe.ask_now()
+
+    def stop(self, *, but_readiness: bool = False) -> None:
+        """Ask no more; a pod that ends is still asked whether it is ready."""
+        for (_, kind), task in self._tasks.items():
+            if not (but_readiness and kind is ProbeKind.READINESS):
+                task.cancel()

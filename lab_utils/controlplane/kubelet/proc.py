@@ -1,23 +1,19 @@
-"""What the kernel says about one process: CPU time, memory, children, environment.
+"""What the Linux kernel says about one process: CPU time, memory, children, environment.
 
-Hides /proc, and psutil where there is none. A process that has gone has used nothing and has no
-children: these functions never raise for it.
+A process that has gone has used nothing and has no children: these functions never raise for it.
 """
 
 import ctypes
 import os
-import sys
 import time
 
-LINUX = sys.platform == "linux"
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _COUNTED = (b"RssAnon:", b"RssShmem:", b"VmPTE:")
 
 
 def adopt_orphans() -> None:
     """Make this process the parent of whatever its descendants leave behind, as a shim does."""
-    if LINUX:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def cpu_ns(pid: int) -> int | None:
@@ -27,8 +23,8 @@ def cpu_ns(pid: int) -> int | None:
     10 ms. Source: the clock id of clock_getcpuclockid(3), (~pid << 3) | CPUCLOCK_SCHED.
     """
     try:
-        return time.clock_gettime_ns((~pid << 3) | 2) if LINUX else _cpu_ns_elsewhere(pid)
-    except (OSError, ProcessLookupError):
+        return time.clock_gettime_ns((~pid << 3) | 2)
+    except OSError:
         return None
 
 
@@ -39,34 +35,25 @@ def memory_bytes(pid: int) -> int:
     its libraries is page cache that all containers of a node share, and a cgroup gives its cache
     back before it kills. On Kind this is the working set less some 2 MiB of kernel and file pages.
     """
-    try:
-        lines = _read(f"/proc/{pid}/status").splitlines()
-    except OSError:
-        return 0 if LINUX else _memory_elsewhere(pid)
+    lines = _read(pid, "status").splitlines()
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(_COUNTED))
 
 
 def user_share(pid: int) -> float:
     """Tell which share of its CPU time a process spent outside of the kernel."""
-    try:
-        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    except OSError:
-        return 1.0
-    user, system = int(fields[11]), int(fields[12])
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    user, system = map(int, fields[11:13]) if fields else (0, 0)
     return user / (user + system) if user + system else 1.0
 
 
 def children(pid: int) -> list[int]:
     """List the direct children of a process."""
-    if not LINUX:
-        return _children_elsewhere(pid)
-    found: list[int] = []
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
-    except OSError:  # gone meanwhile
-        pass
-    return found
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    read = (_read(pid, f"task/{thread}/children") for thread in threads)
+    return [int(child) for found in read for child in found.split()]
 
 
 def descendants(pid: int) -> set[int]:
@@ -79,47 +66,22 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def variable(pid: int, name: str) -> str | None:
-    """Read one variable of a process's environment at its start."""
-    try:
-        pairs = _read(f"/proc/{pid}/environ").split(b"\0")
-    except OSError:
-        return None
+def variable(pid: int, name: str) -> str:
+    """Read one variable of a process's environment at its start; empty if it has none."""
     wanted = f"{name}=".encode()
-    return next((pair[len(wanted) :].decode() for pair in pairs if pair.startswith(wanted)), None)
+    pairs = _read(pid, "environ").split(b"\0")
+    return next((pair[len(wanted) :].decode() for pair in pairs if pair.startswith(wanted)), "")
 
 
-def _read(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY)  # a quarter of the time of open()
+def _read(pid: int, name: str) -> bytes:
+    """Read a file of a process; empty when it has gone."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)  # a quarter of the time of open()
+    except OSError:
+        return b""
     try:
         return os.read(descriptor, 1 << 17)
+    except OSError:
+        return b""
     finally:
         os.close(descriptor)
-
-
-def _cpu_ns_elsewhere(pid: int) -> int:
-    import psutil
-
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error as exc:
-        raise ProcessLookupError(pid) from exc
-    return int((times.user + times.system) * 1e9)
-
-
-def _memory_elsewhere(pid: int) -> int:
-    import psutil
-
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _children_elsewhere(pid: int) -> list[int]:
-    import psutil
-
-    try:
-        return [child.pid for child in psutil.Process(pid).children()]
-    except psutil.Error:
-        return []

@@ -1,92 +1,158 @@
-"""How the record of a container changes: it starts, ends, waits, or is found again after a boot."""
+"""What the kubelet knows about each container of a pod, and what it starts next.
+
+A record changes as its container starts, ends, waits, or is found again after a boot. make_plan is
+a pure decision on the records: init containers run one after the other, then all others at once;
+an ended container is started again as restartPolicy says.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from lab_utils.controlplane.kubelet.images import Image
-from lab_utils.controlplane.kubelet.podstatus import ContainerRecord
 from lab_utils.controlplane.kubelet.runtime import Container
 from lab_utils.controlplane.status import Object
-from lab_utils.controlplane.timestamps import rfc3339
+from lab_utils.controlplane.timestamps import rfc3339, utc_now
 
 _EPOCH = "1970-01-01T00:00:00Z"
 _MESSAGE_CHARS = 4096
 
 
+@dataclass
+class ContainerRecord:
+    """One container of a pod, in the words of the API."""
+
+    spec: Object
+    is_init: bool = False
+    state: Object = field(default_factory=dict)
+    last_state: Object = field(default_factory=dict)
+    ready: bool = False
+    started: bool = False
+    restart_count: int = 0
+    image: str = ""
+    image_id: str = ""
+    container_id: str = ""
+    uid: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Give the container's name."""
+        return str(self.spec["name"])
+
+    @property
+    def running(self) -> bool:
+        """Tell whether its process runs."""
+        return "running" in self.state
+
+    @property
+    def ended(self) -> Object | None:
+        """Give how it ended last, while it does not run."""
+        state = {} if self.running else self.last_state | self.state
+        found: Object | None = state.get("terminated")
+        return found
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether it ended, with exit code 0."""
+        return "terminated" in self.state and self.state["terminated"]["exitCode"] == 0
+
+    @property
+    def field_path(self) -> str:
+        """Name it as an Event's involvedObject does."""
+        return f"spec.{'initContainers' if self.is_init else 'containers'}{{{self.name}}}"
+
+    def restore(self, status: Object) -> bool:
+        """Take over what an earlier boot of this node said; True if the container was lost."""
+        self.restart_count = status.get("restartCount", 0)
+        self.last_state = status.get("lastState") or {}
+        self.image, self.image_id = status.get("image", ""), status.get("imageID", "")
+        self.container_id = status.get("containerID", "")
+        state: Object = status.get("state") or {}
+        if "terminated" in state:
+            self.state = state
+        if "running" in state:
+            self.state = self._terminated(255, "Unknown", state["running"]["startedAt"], utc_now())
+        return "running" in state
+
+    def start(self, container: Container, image: Image, uid: int | None) -> None:
+        """Note that the container runs."""
+        self._begin_run(container.id, image)
+        self.state = {"running": {"startedAt": rfc3339(container.started_at)}}
+        self.uid = uid
+        self.started = self.is_init or "startupProbe" not in self.spec
+        self.ready = self.started and not self.is_init and "readinessProbe" not in self.spec
+
+    def fail_to_start(self, image: Image, message: str) -> None:
+        """Note that the command could not be executed."""
+        self._begin_run(secrets.token_hex(32), image)
+        self.last_state = self._terminated(128, "StartError", _EPOCH, utc_now(), message=message)
+        self.state = {"waiting": {"reason": "RunContainerError", "message": message}}
+
+    def end(self, container: Container) -> None:
+        """Note that the main process has ended."""
+        code = container.exit_code or 0
+        reason = "Error" if code else "Completed"
+        if container.cgroup.oom_killed and code == 137:
+            reason = "OOMKilled"
+        finished = container.finished_at or utc_now()
+        self.state = self._terminated(code, reason, rfc3339(container.started_at), finished)
+        self.ready = self.started = False
+
+    def wait(self, reason: str, message: str) -> None:
+        """Note why the container does not run; how it ended before stays known."""
+        if "terminated" in self.state:
+            self.last_state = self.state
+        self.state = {"waiting": {"reason": reason, "message": message[:_MESSAGE_CHARS]}}
+
+    def _begin_run(self, identity: str, image: Image) -> None:
+        """Make the end of one run the past of the next."""
+        if self.ended is not None:
+            self.last_state = {"terminated": self.ended}
+            self.restart_count += 1
+        self.container_id = f"containerd://{identity}"
+        self.image, self.image_id = image.name, image.id
+
+    def _terminated(
+        self, code: int, reason: str, started_at: str, finished: datetime, **more: str
+    ) -> Object:
+        times = {"startedAt": started_at, "finishedAt": rfc3339(finished)}
+        ended = {"exitCode": code, "reason": reason, **more, **times}
+        return {"terminated": ended | {"containerID": self.container_id}}
+
+
 def new_records(pod: Object) -> list[ContainerRecord]:
-    """Give the records of a pod of which nothing has been started yet."""
+    """Give the records of a pod of which nothing has been started yet: init containers first."""
     spec = pod["spec"]
-    reason = "PodInitializing" if spec.get("initContainers") else "ContainerCreating"
-    waiting = {"waiting": {"reason": reason}}
-    init = [ContainerRecord(c, True, dict(waiting)) for c in spec.get("initContainers", [])]
-    return init + [ContainerRecord(c, False, dict(waiting)) for c in spec["containers"]]
+    init = spec.get("initContainers", [])
+    waiting = {"waiting": {"reason": "PodInitializing" if init else "ContainerCreating"}}
+    return [
+        ContainerRecord(container, is_init, dict(waiting))
+        for containers, is_init in ((init, True), (spec["containers"], False))
+        for container in containers
+    ]
 
 
-def restore(record: ContainerRecord, status: Object, now: str) -> bool:
-    """Take over what another boot of this node reported; True if the container was lost with it."""
-    record.restart_count = status.get("restartCount", 0)
-    record.last_state = status.get("lastState") or {}
-    record.image, record.image_id = status.get("image", ""), status.get("imageID", "")
-    record.container_id = status.get("containerID", "")
-    state: Object = status.get("state") or {}
-    if "terminated" in state:
-        record.state = state
-    if "running" not in state:
-        return False
-    lost = {"exitCode": 255, "reason": "Unknown", "startedAt": state["running"]["startedAt"]}
-    lost |= {"finishedAt": now, "containerID": record.container_id}
-    record.state = {"terminated": lost}
-    return True
+@dataclass(frozen=True)
+class Plan:
+    """Containers to start as soon as they may; finished when there is nothing left to do."""
+
+    start: tuple[ContainerRecord, ...] = ()
+    finished: bool = False
 
 
-def started(record: ContainerRecord, container: Container, image: Image, uid: int | None) -> None:
-    """Note that a container runs."""
-    _shift(record)
-    record.state = {"running": {"startedAt": rfc3339(container.started_at)}}
-    record.container_id = f"containerd://{container.id}"
-    record.image, record.image_id, record.uid = image.name, image.id, uid
-    record.started = record.is_init or "startupProbe" not in record.spec
-    record.ready = record.started and not record.is_init and "readinessProbe" not in record.spec
+def make_plan(policy: str, records: Sequence[ContainerRecord]) -> Plan:
+    """Decide what to start next under a restartPolicy; back-off is the caller's."""
+    init = next((r for r in records if r.is_init and not r.succeeded), None)
+    if init is not None:
+        finished = not init.running and init.ended is not None and policy == "Never"
+        return Plan(() if init.running or finished else (init,), finished)
+    main = [record for record in records if not record.is_init]
+    start = tuple(r for r in main if not r.running and _is_to_run(policy, r))
+    return Plan(start, finished=not start and not any(record.running for record in main))
 
 
-def start_failed(
-    record: ContainerRecord, container_id: str, image: Image, now: str, message: str
-) -> None:
-    """Note that a container's command could not be executed."""
-    _shift(record)
-    record.container_id = f"containerd://{container_id}"
-    record.image, record.image_id = image.name, image.id
-    ended = {"exitCode": 128, "reason": "StartError", "message": message, "startedAt": _EPOCH}
-    ended |= {"finishedAt": now, "containerID": record.container_id}
-    record.last_state = {"terminated": ended}
-    record.state = {"waiting": {"reason": "RunContainerError", "message": message}}
-
-
-def ended(record: ContainerRecord, container: Container) -> None:
-    """Note that a container's main process has ended."""
-    code = container.exit_code or 0
-    reason = "Completed" if code == 0 else "Error"
-    if container.cgroup.oom_killed and code == 137:
-        reason = "OOMKilled"
-    finished = container.finished_at or container.started_at
-    record.state = {
-        "terminated": {
-            "exitCode": code,
-            "reason": reason,
-            "startedAt": rfc3339(container.started_at),
-            "finishedAt": rfc3339(finished),
-            "containerID": record.container_id,
-        }
-    }
-    record.ready = record.started = False
-
-
-def waiting(record: ContainerRecord, reason: str, message: str) -> None:
-    """Note why a container does not run; how it ended before stays known."""
-    if "terminated" in record.state:
-        record.last_state = record.state
-    record.state = {"waiting": {"reason": reason, "message": message[:_MESSAGE_CHARS]}}
-
-
-def _shift(record: ContainerRecord) -> None:
-    """Make the end of one run the past of the next."""
-    if record.ended is not None:
-        record.last_state = {"terminated": record.ended}
-        record.restart_count += 1
+def _is_to_run(policy: str, record: ContainerRecord) -> bool:
+    if record.ended is None or policy == "Always":
+        return True
+    return policy == "OnFailure" and record.ended["exitCode"] != 0

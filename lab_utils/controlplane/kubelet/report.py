@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from lab_utils.controlplane.kubelet.client import UNREACHABLE, ApiClient
 from lab_utils.controlplane.status import ApiError, Object
@@ -15,15 +16,10 @@ class Reporter:
     """The newest known version of one pod; gone once the API server has none of this uid."""
 
     def __init__(self, client: ApiClient, pod: Object) -> None:
-        self._client = client
-        self.pod = pod
-        self.gone = False
-
-    @property
-    def path(self) -> str:
-        """Give the pod's path in the API."""
-        metadata = self.pod["metadata"]
-        return f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+        self._client, self.pod, self.gone = client, pod, False
+        metadata = pod["metadata"]
+        self._uid = metadata["uid"]
+        self._path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
 
     def take(self, pod: Object) -> None:
         """Take a version from a watch or an answer, unless it is older than the one known."""
@@ -32,41 +28,33 @@ class Reporter:
             self.pod = pod
 
     async def post(self, status: Object) -> None:
-        """Write the status if it differs; try again while the API server does not answer."""
+        """Write the status if it differs."""
         known = self.pod.get("status", {})
-        if self.gone or status == known:
+        if status == known:
             return
         removed = {name: None for name in _REMOVABLE if name in known and name not in status}
-        change = {"metadata": {"uid": self.pod["metadata"]["uid"]}, "status": status | removed}
-        while not self.gone:
-            try:
-                self.take(await self._client.patch(f"{self.path}/status", change))
-                return
-            except ApiError as exc:
-                if exc.code < 500:
-                    self.gone = exc.code in (404, 409)
-                    _log.info("status of %s: %s", self.path, exc.message)
-                    return
-            except UNREACHABLE:
-                pass
-            await asyncio.sleep(_RETRY_S)
+        change = {"metadata": {"uid": self._uid}, "status": status | removed}
+        answer = await self._insist(lambda: self._client.patch(f"{self._path}/status", change))
+        if answer is not None:
+            self.take(answer)
 
     async def delete(self) -> None:
         """Remove the pod from the API: nothing of it is left on this node."""
-        uid = self.pod["metadata"]["uid"]
-        options = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "gracePeriodSeconds": 0,
-            "preconditions": {"uid": uid},
-        }
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        options["preconditions"] = {"uid": self._uid}
+        await self._insist(lambda: self._client.delete(self._path, options))
+
+    async def _insist(self, call: Callable[[], Awaitable[Object]]) -> Object | None:
+        """Try again while the API server does not answer; None if it refuses."""
         while not self.gone:
             try:
-                await self._client.delete(self.path, options)
-                return
+                return await call()
             except ApiError as exc:
                 if exc.code < 500:
-                    return
+                    self.gone = exc.code in (404, 409)
+                    _log.info("%s: %s", self._path, exc.message)
+                    return None
             except UNREACHABLE:
                 pass
             await asyncio.sleep(_RETRY_S)
+        return None

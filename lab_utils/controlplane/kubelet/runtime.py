@@ -40,7 +40,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Launch:
-    """All it takes to start a container."""
+    """All it takes to start a container, and to reach it."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -49,6 +49,9 @@ class Launch:
     """The container's own folder on this machine; cgroup files go into folder/cgroup."""
     log: Path
     limits: Limits
+    address: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Ports by the names that probes and hooks may use."""
 
 
 @dataclass
@@ -82,20 +85,17 @@ class Runtime:
         Raises:
             StartError: Its command is not there or cannot be executed.
         """
-        identity = secrets.token_hex(32)
-        cgroup_folder = launch.folder / "cgroup"
-        cgroup_folder.mkdir(parents=True, exist_ok=True)
-        env = dict(launch.env) | {MARK: identity, "CGROUP_ROOT": str(cgroup_folder)}
+        identity, folder = secrets.token_hex(32), launch.folder / "cgroup"
+        folder.mkdir(parents=True, exist_ok=True)
         reader, writer = os.pipe()
         try:
-            process = _spawn(launch.argv, env, launch.cwd, writer)
+            process = _spawn(launch, identity, launch.argv, writer)
         except StartError:
             os.close(reader)
             raise
         finally:
             os.close(writer)
-        now_ns = time.monotonic_ns()
-        cgroup = Cgroup(identity, process.pid, launch.limits, cgroup_folder, now_ns)
+        cgroup = Cgroup(identity, process.pid, launch.limits, folder, time.monotonic_ns())
         cgroup.publish()
         container = Container(identity, launch, cgroup, process, LogWriter(launch.log, reader))
         self._containers[identity] = container
@@ -112,7 +112,7 @@ class Runtime:
                 container.finished_at = utc_now()
                 container.log.close()
                 self._own.discard(container.process.pid)
-                self._containers.pop(container.id, None)
+                del self._containers[container.id]
         return container.exit_code is not None
 
     def reap_orphans(self) -> None:
@@ -121,24 +121,19 @@ class Runtime:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 
-    def terminate(self, container: Container) -> None:
-        """Ask a container's main process to end (SIGTERM)."""
-        if container.exit_code is None:
-            self._limiter.signal_leader(container.cgroup, signal.SIGTERM)
+    def signal(self, container: Container, number: signal.Signals) -> None:
+        """Signal a container: STOP and CONT all of it, anything else its main process."""
+        if container.exit_code is not None:
+            return
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            self._limiter.hold(container.cgroup, held=number == signal.SIGSTOP)
+        else:
+            self._limiter.signal_leader(container.cgroup, number)
 
     def kill(self, container: Container) -> None:
         """Kill every process of a container."""
         if container.exit_code is None:
             self._limiter.kill(container.cgroup)
-
-    def signal(self, container: Container, name: str) -> None:
-        """Do what a fault asks for: KILL the main process, STOP or CONT all of the container."""
-        if name == "STOP":
-            self._limiter.hold(container.cgroup)
-        elif name == "CONT":
-            self._limiter.release(container.cgroup)
-        elif container.exit_code is None:
-            self._limiter.signal_leader(container.cgroup, signal.SIGKILL)
 
     async def execute(
         self, container: Container, argv: Sequence[str], timeout_s: float
@@ -151,10 +146,8 @@ class Runtime:
         Raises:
             StartError: The command is not there or cannot be executed.
         """
-        launch = container.launch
-        env = dict(launch.env) | {MARK: container.id}
         with tempfile.TemporaryFile() as output:
-            process = _spawn(tuple(argv), env, launch.cwd, output.fileno())
+            process = _spawn(container.launch, container.id, argv, output.fileno())
             self._own.add(process.pid)
             try:
                 await poll_until(lambda: process.poll() is not None, timeout_s)
@@ -169,7 +162,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Kill all containers and end the limiter."""
-        for container in list(self._containers.values()):
+        for container in self._containers.values():
             self.kill(container)
         await poll_until(lambda: all(map(self.has_ended, list(self._containers.values()))))
         self._limiter.stop()
@@ -186,13 +179,14 @@ async def poll_until(condition: Callable[[], bool], timeout_s: float = math.inf)
 
 
 def _spawn(
-    argv: Sequence[str], env: Mapping[str, str], cwd: Path, output: int
+    launch: Launch, mark: str, argv: Sequence[str], output: int
 ) -> "subprocess.Popen[bytes]":
+    """Start a process of a container, marked as such."""
     try:
         return subprocess.Popen(
             argv,
-            env=dict(env),
-            cwd=cwd,
+            env={**launch.env, MARK: mark, "CGROUP_ROOT": str(launch.folder / "cgroup")},
+            cwd=launch.cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -200,16 +194,14 @@ def _spawn(
             preexec_fn=die_with_parent,
         )
     except (OSError, ValueError) as exc:
-        raise StartError(_RUNC + _why(argv[0], exc, cwd)) from exc
+        raise StartError(_RUNC + _why(argv[0], exc, launch.cwd)) from exc
 
 
 def _why(command: str, exc: OSError | ValueError, cwd: Path) -> str:
-    if isinstance(exc, FileNotFoundError) and not cwd.is_dir():
+    if not cwd.is_dir():
         return f'chdir to cwd ("{cwd}") set in config.json failed: no such file or directory'
-    if isinstance(exc, FileNotFoundError) and "/" in command:
+    if not isinstance(exc, FileNotFoundError):
+        return f'exec: "{command}": {str(getattr(exc, "strerror", exc)).lower()}'
+    if "/" in command:
         return f'exec: "{command}": stat {command}: no such file or directory'
-    if isinstance(exc, FileNotFoundError):
-        return f'exec: "{command}": executable file not found in $PATH'
-    if isinstance(exc, PermissionError):
-        return f'exec: "{command}": permission denied'
-    return f'exec: "{command}": {exc}'
+    return f'exec: "{command}": executable file not found in $PATH'

@@ -5,17 +5,14 @@ back-off and the Events about it.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable
 
-from lab_utils.controlplane.kubelet import records
 from lab_utils.controlplane.kubelet.backoff import Backoff, Restarts, format_delay
 from lab_utils.controlplane.kubelet.images import Image, ImageUnavailable
-from lab_utils.controlplane.kubelet.podstatus import ContainerRecord
 from lab_utils.controlplane.kubelet.probes import ProbeKind
+from lab_utils.controlplane.kubelet.records import ContainerRecord
 from lab_utils.controlplane.kubelet.runtime import Container
-from lab_utils.controlplane.timestamps import rfc3339, utc_now
 
 _SYNC_S = 10.0  # until something that is not there is looked for again
 _SHOW_AFTER_S = 1.0
@@ -31,7 +28,6 @@ class Slot:
         self.record, self._pod, self._emit = record, pod_label, emit
         self.container: Container | None = None
         self.stopping: asyncio.Task[None] | None = None
-        self.failed_probe = False
         self.retry_at_s = 0.0
         self.show_at_s: float | None = None
         """When the status is to say that the container waits."""
@@ -52,35 +48,34 @@ class Slot:
         self.event("Normal", "Pulled", f"{present} and can be accessed by the pod")
 
     def image_unavailable(self, exc: ImageUnavailable) -> None:
-        """Tell that the image is not to be had, and wait longer from time to time."""
-        records.waiting(self.record, exc.reason, exc.message)
+        """Tell that the image is not to be had; a pull waits longer from time to time."""
+        self.record.wait(exc.reason, exc.message)
         if exc.reason == "ErrImageNeverPull":
             self.event("Warning", exc.reason, exc.message)
             self.event("Warning", "Failed", f"Error: {exc.reason}")
             return
         name, now_s = self.record.spec["image"], time.monotonic()
-        self._pulls.tried(now_s, now_s)
-        self.retry_at_s = now_s + self._pulls.delay_s(now_s)
-        self.show_at_s = now_s + _SHOW_AFTER_S
         back_off = f'Back-off pulling image "{name}"'
-        self._wait = ("ImagePullBackOff", f"{back_off}: {exc.reason}: {exc.message}")
         self.event("Normal", "Pulling", f'Pulling image "{name}"')
         self.event("Warning", "Failed", f'Failed to pull image "{name}": {exc.message}')
         self.event("Warning", "Failed", f"Error: {exc.reason}")
         self.event("Normal", "BackOff", back_off)
         self.event("Warning", "Failed", "Error: ImagePullBackOff")
+        self._pulls.tried(now_s, now_s)
+        self.retry_at_s = now_s + self._pulls.delay_s(now_s)
+        self.show_at_s = now_s + _SHOW_AFTER_S
+        self._wait = ("ImagePullBackOff", f"{back_off}: {exc.reason}: {exc.message}")
 
     def misconfigured(self, message: str) -> None:
         """Tell that the container refers to something that is not there."""
         self.event("Warning", "Failed", f"Error: {message}")
-        records.waiting(self.record, "CreateContainerConfigError", message)
+        self.record.wait("CreateContainerConfigError", message)
 
     def start_failed(self, image: Image, message: str) -> None:
         """Tell that the command could not be executed: a crash like any other."""
         self.event("Warning", "Failed", f"Error: {message}")
         self._restarts.started(time.monotonic())
-        identity, now = secrets.token_hex(32), rfc3339(utc_now())
-        records.start_failed(self.record, identity, image, now, message)
+        self.record.fail_to_start(image, message)
         self.back_off(self._restarts.ended(time.monotonic()))
 
     def started(self, container: Container, image: Image, uid: int | None) -> None:
@@ -88,20 +83,20 @@ class Slot:
         self.event("Normal", "Started", "Container started")
         self._restarts.started(time.monotonic())
         self.container = container
-        records.started(self.record, container, image, uid)
+        self.record.start(container, image, uid)
 
     def ended(self, container: Container) -> float:
         """Note that the process has ended; give the delay before a next one."""
-        records.ended(self.record, container)
-        delay_s = self._restarts.ended(time.monotonic(), killed_by_probe=self.failed_probe)
-        self.container, self.stopping, self.failed_probe = None, None, False
-        return delay_s
+        self.record.end(container)
+        failed_probe = self.stopping is not None
+        self.container = self.stopping = None
+        return self._restarts.ended(time.monotonic(), killed_by_probe=failed_probe)
 
-    def unhealthy(self, kind: ProbeKind) -> None:
-        """Tell that the container is stopped because a probe gave it up."""
-        name = self.record.name
-        self.event("Normal", "Killing", f"Container {name} failed {kind} probe, will be restarted")
-        self.failed_probe = True
+    def unhealthy(self, kind: ProbeKind, stopping: asyncio.Task[None]) -> None:
+        """Tell that the container is being stopped because a probe gave it up."""
+        self.stopping = stopping
+        text = f"Container {self.record.name} failed {kind} probe, will be restarted"
+        self.event("Normal", "Killing", text)
 
     def back_off(self, delay_s: float) -> None:
         """Wait before the next start.
@@ -123,5 +118,5 @@ class Slot:
     def show_wait(self, now_s: float) -> None:
         """Say in the status that the container waits, once that is due."""
         if self.show_at_s is not None and self.show_at_s <= now_s:
-            records.waiting(self.record, *self._wait)
+            self.record.wait(*self._wait)
             self.show_at_s = None

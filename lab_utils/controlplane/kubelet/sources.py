@@ -1,40 +1,55 @@
-"""Fetches what the environment and the volumes of a container refer to."""
+"""What the environment and the volumes of a container refer to, as the API server answered."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from lab_utils.controlplane.kubelet.client import ApiClient
-from lab_utils.controlplane.kubelet.env import Sources, decode, references
-from lab_utils.controlplane.kubelet.volumes import volume_references
 from lab_utils.controlplane.status import ApiError, Object
 
 _PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets"}
 
 
-async def fetch_sources(
-    client: ApiClient, pod: Object, container: Object, node_ip: str, pod_ip: str
-) -> Sources:
-    """Ask the API server for every ConfigMap, Secret and Service a container needs."""
-    namespace = f"/api/v1/namespaces/{pod['metadata']['namespace']}"
-    wanted = references(container) | volume_references(pod)
-    data = {
-        (kind, name): await _data(client, f"{namespace}/{_PLURALS[kind]}/{name}", kind)
-        for kind, name in sorted(wanted)
-    }
-    services: list[Object] = []
-    if pod["spec"].get("enableServiceLinks", True):
-        listed = await client.get(f"{namespace}/services")
-        kubernetes = await _get(client, "/api/v1/namespaces/default/services/kubernetes")
-        services = [*([kubernetes] if kubernetes else []), *listed["items"]]
-    return Sources(data=data, services=tuple(services), node_ip=node_ip, pod_ip=pod_ip)
+class ConfigError(Exception):
+    """A container refers to something that is not there; the message is Kubernetes' own."""
 
 
-async def _data(client: ApiClient, path: str, kind: str) -> dict[str, str] | None:
-    found = await _get(client, path)
-    return None if found is None else decode({**found, "kind": kind})
+@dataclass(frozen=True)
+class Sources:
+    """Data by (kind, name), and the addresses of node and pod."""
+
+    data: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    node_ip: str = ""
+    pod_ip: str = ""
+
+    def require(self, kind: str, ref: Object) -> Mapping[str, str]:
+        """Give the data of the ConfigMap or Secret that a reference names.
+
+        Raises:
+            ConfigError: It is not there and not optional.
+        """
+        name = ref.get("secretName") or ref["name"]
+        if (kind, name) not in self.data and not ref.get("optional"):
+            raise ConfigError(f'{kind.lower()} "{name}" not found')
+        return self.data.get((kind, name), {})
 
 
-async def _get(client: ApiClient, path: str) -> Object | None:
-    try:
-        return await client.get(path)
-    except ApiError as exc:
-        if exc.code != 404:
-            raise
-        return None
+async def fetch_data(
+    client: ApiClient, namespace: str, references: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, str]]:
+    """Ask the API server for ConfigMaps and Secrets, by kind and name; leave out what is not."""
+    found = {}
+    for kind, name in sorted(set(references)):
+        path = f"/api/v1/namespaces/{namespace}/{_PLURALS[kind]}/{name}"
+        try:
+            data = (await client.get(path)).get("data") or {}
+        except ApiError as exc:
+            if exc.code != 404:
+                raise
+            continue
+        found[kind, name] = {k: _decode(v) for k, v in data.items()} if kind == "Secret" else data
+    return found
+
+
+def _decode(value: str) -> str:
+    return base64.b64decode(value).decode(errors="replace")

@@ -4,6 +4,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-te
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 
@@ -17,8 +18,7 @@ _LEAST_AFTER_HOOK_S = 2.0  # the kubelet's minimumGracePeriodInSeconds
 async def stop_container(
     runtime: Runtime,
     container: Container,
-    spec: Object,
-    pod_ip: str,
+    hook: Object | None,
     grace_s: Callable[[], float],
     hook_failed: Callable[[], None],
 ) -> None:
@@ -27,17 +27,14 @@ async def stop_container(
     Args:
         runtime: Where it runs.
         container: The container.
-        spec: Its spec: has the preStop hook.
-        pod_ip: Where its httpGet hook goes.
+        hook: Its preStop hook, if it has one.
         grace_s: The grace period; asked again and again, as it may be shortened meanwhile.
         hook_failed: Called when the preStop hook failed; the container is stopped all the same.
     """
-    began_s = time.monotonic()
-    least_s = began_s
-    hook = spec.get("lifecycle", {}).get("preStop")
+    began_s = least_s = time.monotonic()
     if hook and grace_s() > 0:
         try:
-            await _run_hook(hook, runtime, container, spec, pod_ip, grace_s())
+            await _run_hook(runtime, container, hook, grace_s())
         except CheckFailed:
             hook_failed()
         least_s = time.monotonic() + _LEAST_AFTER_HOOK_S
@@ -46,27 +43,19 @@ async def stop_container(
         late = time.monotonic() >= max(began_s + grace_s(), least_s)
         return late or runtime.has_ended(container)
 
-    runtime.terminate(container)
+    runtime.signal(container, signal.SIGTERM)
     await poll_until(is_over)
     runtime.kill(container)
     await poll_until(lambda: runtime.has_ended(container))
 
 
-async def _run_hook(
-    hook: Object,
-    runtime: Runtime,
-    container: Container,
-    spec: Object,
-    pod_ip: str,
-    timeout_s: float,
-) -> None:
+async def _run_hook(runtime: Runtime, container: Container, hook: Object, timeout_s: float) -> None:
     if "sleep" in hook:
         wait_s = min(float(hook["sleep"]["seconds"]), timeout_s)
         await poll_until(lambda: runtime.has_ended(container), wait_s)
         return
     try:
         async with asyncio.timeout(timeout_s):
-            timed = {**hook, "timeoutSeconds": timeout_s}
-            await check(timed, container, spec, pod_ip, runtime)
+            await check(runtime, container, {**hook, "timeoutSeconds": timeout_s})
     except TimeoutError:
         raise CheckFailed("the hook took longer than the grace period") from None

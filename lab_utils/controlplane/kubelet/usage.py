@@ -6,15 +6,15 @@ Everything the statistics endpoints say comes from the same samples, so they agr
 import asyncio
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from lab_utils.controlplane.kubelet import proc
 from lab_utils.controlplane.kubelet.cgroup import Limits
 from lab_utils.controlplane.kubelet.quota import CpuStat
+from lab_utils.controlplane.kubelet.records import ContainerRecord
 from lab_utils.controlplane.kubelet.runtime import Container
-from lab_utils.controlplane.kubelet.slot import Slot
 from lab_utils.controlplane.kubelet.worker import PodWorker
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.timestamps import utc_now
@@ -28,9 +28,30 @@ class Usage:
     """What some processes used until a moment, and how fast lately."""
 
     at: datetime
-    cpu_ns: int
-    nano_cores: int
-    memory_bytes: int
+    cpu_ns: int = 0
+    memory_bytes: int = 0
+    nano_cores: int = 0
+
+    @property
+    def is_old(self) -> bool:
+        """Tell whether it is time for the next sample."""
+        return (utc_now() - self.at).total_seconds() >= _PERIOD_S
+
+    def next(self, cpu_ns: int, memory_bytes: int) -> "Usage":
+        """Give the sample that follows this one."""
+        now = utc_now()
+        rate = (cpu_ns - self.cpu_ns) / max((now - self.at).total_seconds(), 1.0)
+        return Usage(now, cpu_ns, memory_bytes, int(rate))
+
+
+def sum_of(usages: Sequence[Usage]) -> Usage:
+    """Add up; the time is the first one's."""
+    return Usage(
+        at=usages[0].at,
+        cpu_ns=sum(usage.cpu_ns for usage in usages),
+        memory_bytes=sum(usage.memory_bytes for usage in usages),
+        nano_cores=sum(usage.nano_cores for usage in usages),
+    )
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,7 @@ class Sampler:
     """
 
     def __init__(self) -> None:
-        self.kubelet = _usage(None, utc_now(), 0, 0)
+        self.kubelet = Usage(utc_now())
         self._latest: dict[str, Sample] = {}
 
     @property
@@ -67,53 +88,36 @@ class Sampler:
         return list(self._latest.values())
 
     async def run(self, workers: Callable[[], Iterable[PodWorker]]) -> None:
-        """Sample what is due until cancelled."""
+        """Sample every second what is due until cancelled."""
         while True:
-            self.sample(workers())
+            self._latest = {
+                slot.container.id: self._sample(worker.pod, slot.record, slot.container)
+                for worker in workers()
+                for slot in worker.slots.values()
+                if slot.container
+            }
+            if self.kubelet.is_old:
+                pid = os.getpid()
+                self.kubelet = self.kubelet.next(proc.cpu_ns(pid) or 0, proc.memory_bytes(pid))
             await asyncio.sleep(_LOOK_S)
 
-    def sample(self, workers: Iterable[PodWorker]) -> None:
-        """Sample every container whose last sample is too old, or that has none yet."""
-        now = utc_now()
-        slots = [(worker.pod, slot) for worker in workers for slot in worker.slots.values()]
-        self._latest = {
-            slot.container.id: self._sample(pod, slot, slot.container, now)
-            for pod, slot in slots
-            if slot.container
-        }
-        if _is_old(self.kubelet, now):
-            pid = os.getpid()
-            used, held = proc.cpu_ns(pid) or 0, proc.memory_bytes(pid)
-            self.kubelet = _usage(self.kubelet, now, used, held)
-
-    def _sample(self, pod: Object, slot: Slot, container: Container, now: datetime) -> Sample:
-        before = self._latest.get(container.id)
-        if before and not _is_old(before.usage, now):
+    def _sample(self, pod: Object, record: ContainerRecord, container: Container) -> Sample:
+        before, cgroup = self._latest.get(container.id), container.cgroup
+        if before and not before.usage.is_old:
             return before
-        cgroup = container.cgroup
-        past = before.usage if before else None
+        cpu_ns, memory_bytes = cgroup.total_ns, cgroup.memory_bytes
+        first = Usage(utc_now(), cpu_ns, memory_bytes)
         return Sample(
             pod=pod["metadata"],
-            name=slot.record.name,
+            name=record.name,
             id=container.id,
-            image=slot.record.image,
+            image=record.image,
             started_at=container.started_at,
-            usage=_usage(past, now, cgroup.total_ns, cgroup.memory_bytes),
+            usage=before.usage.next(cpu_ns, memory_bytes) if before else first,
             user_share=proc.user_share(cgroup.leader),
             stat=dataclasses.replace(cgroup.stat),
             limits=cgroup.limits,
             peak_bytes=cgroup.peak_bytes,
-            processes=len(cgroup.pids),
+            processes=cgroup.processes,
             oom_kills=int(cgroup.oom_killed),
         )
-
-
-def _is_old(usage: Usage, now: datetime) -> bool:
-    return (now - usage.at).total_seconds() >= _PERIOD_S
-
-
-def _usage(before: Usage | None, now: datetime, cpu_ns: int, memory_bytes: int) -> Usage:
-    rate = 0.0
-    if before is not None:
-        rate = (cpu_ns - before.cpu_ns) / max((now - before.at).total_seconds(), 1.0)
-    return Usage(now, cpu_ns, int(rate), memory_bytes)

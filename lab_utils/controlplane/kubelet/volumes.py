@@ -7,10 +7,10 @@ opens `/etc/config/x` by a name of its own does not find it. readOnly is not enf
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from lab_utils.controlplane.kubelet.env import ConfigError, Sources, field_value
+from lab_utils.controlplane.kubelet.env import field_value
+from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
 from lab_utils.controlplane.status import Object
 
 _KINDS = {"configMap": "ConfigMap", "secret": "Secret"}
@@ -20,14 +20,12 @@ class VolumeError(Exception):
     """A volume cannot be made; the message is Kubernetes' own."""
 
 
-def volume_references(pod: Object) -> set[tuple[str, str]]:
-    """List the ConfigMaps and Secrets that a pod's volumes need."""
-    return {
-        (_KINDS[kind], source.get("secretName") or source["name"])
-        for volume in pod["spec"].get("volumes", [])
-        for kind, source in _sources(volume)
-        if kind in _KINDS
-    }
+def volume_references(pod: Object) -> Iterator[tuple[str, str]]:
+    """Name the ConfigMaps and Secrets that a pod's volumes need."""
+    for volume in pod["spec"].get("volumes", []):
+        for kind, source in _parts(volume):
+            if kind in _KINDS:
+                yield _KINDS[kind], source.get("secretName") or source["name"]
 
 
 def write_volumes(folder: Path, pod: Object, sources: Sources) -> None:
@@ -40,55 +38,44 @@ def write_volumes(folder: Path, pod: Object, sources: Sources) -> None:
         target = folder / volume["name"]
         target.mkdir(parents=True, exist_ok=True)
         try:
-            files = [_files(kind, source, pod, sources) for kind, source in _sources(volume)]
+            for kind, source in _parts(volume):
+                for name, content in _files(kind, source, pod, sources).items():
+                    path = target / name
+                    if ".." in path.parts:
+                        raise ConfigError(f"path {name} leaves the volume")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(content)
         except ConfigError as exc:
             name = volume["name"]
             raise VolumeError(f'MountVolume.SetUp failed for volume "{name}" : {exc}') from exc
-        for name, content in (item for part in files for item in part.items()):
-            path = target / name
-            if ".." in path.parts:
-                raise VolumeError(f'volume "{volume["name"]}": path {name} leaves the volume')
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
 
 
-@dataclass(frozen=True)
-class PathMap:
-    """Where the paths a container sees are on this machine."""
-
-    rootfs: Path
-    mounts: Mapping[str, Path]
-
-    @classmethod
-    def of(cls, container: Object, rootfs: Path, volumes: Path) -> "PathMap":
-        """Read the volumeMounts of a container."""
-        mounts = {
-            mount["mountPath"].rstrip("/"): volumes / mount["name"] / mount.get("subPath", "")
-            for mount in container.get("volumeMounts", [])
-        }
-        return cls(rootfs, mounts)
-
-    def resolve(self, text: str) -> str:
-        """Translate a path below a mount, or one that exists in the image; leave all else."""
-        if not text.startswith("/") or ".." in text:
-            return text
-        for mount, folder in self.mounts.items():
-            if text == mount or text.startswith(f"{mount}/"):
-                return str(folder) + text[len(mount) :]
-        inside = self.rootfs / text.lstrip("/")
-        return str(inside) if inside.exists() else text
+def mounts_of(container: Object, volumes: Path) -> dict[str, Path]:
+    """Tell which folder on this machine stands for each of a container's mountPaths."""
+    return {
+        mount["mountPath"].rstrip("/"): volumes / mount["name"] / mount.get("subPath", "")
+        for mount in container.get("volumeMounts", [])
+    }
 
 
-def _sources(volume: Object) -> Iterator[tuple[str, Object]]:
-    for kind, source in volume.items():
-        if kind == "projected":
-            for part in source.get("sources", []):
-                yield from part.items()
-        elif kind != "name":
-            yield kind, source
+def local_path(text: str, mounts: Mapping[str, Path], rootfs: Path) -> str:
+    """Translate a path below a mount, or one that exists in the image; leave all else."""
+    if not text.startswith("/") or ".." in text:
+        return text
+    for mount, folder in mounts.items():
+        if text == mount or text.startswith(f"{mount}/"):
+            return str(folder) + text[len(mount) :]
+    inside = rootfs / text.lstrip("/")
+    return str(inside) if inside.exists() else text
 
 
-def _files(kind: str, source: Object, pod: Object, sources: Sources) -> dict[str, str]:
+def _parts(volume: Object) -> Iterator[tuple[str, Object]]:
+    """Give kind and source of a volume; a projected one has several."""
+    for part in volume.get("projected", {}).get("sources", [volume]):
+        yield from ((kind, source) for kind, source in part.items() if kind != "name")
+
+
+def _files(kind: str, source: Object, pod: Object, sources: Sources) -> Mapping[str, str]:
     if kind == "downwardAPI":
         return {
             item["path"]: field_value(pod, item["fieldRef"]["fieldPath"], sources)
@@ -97,12 +84,7 @@ def _files(kind: str, source: Object, pod: Object, sources: Sources) -> dict[str
         }
     if kind not in _KINDS:
         return {}
-    name = source.get("secretName") or source["name"]
-    data = sources.data.get((_KINDS[kind], name))
-    if data is None:
-        if source.get("optional"):
-            return {}
-        raise ConfigError(f'{kind.lower()} "{name}" not found')
+    data = sources.require(_KINDS[kind], source)
     if "items" not in source:
-        return dict(data)
+        return data
     return {item["path"]: data[item["key"]] for item in source["items"] if item["key"] in data}

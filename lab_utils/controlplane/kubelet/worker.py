@@ -1,7 +1,7 @@
 """One pod's life on this node: starts its containers, watches them, ends them, reports all of it.
 
 A worker is one task. It wakes when something happened (a container ended, a probe gave a verdict,
-the pod was changed or deleted) or something is due, does what plan.py says, and posts the status.
+the pod was changed or deleted) or something is due, does what the plan says, and posts the status.
 """
 
 import asyncio
@@ -12,23 +12,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab_utils.controlplane.kubelet import records
 from lab_utils.controlplane.kubelet.addresses import Addresses
+from lab_utils.controlplane.kubelet.checks import check
 from lab_utils.controlplane.kubelet.client import UNREACHABLE, ApiClient
-from lab_utils.controlplane.kubelet.env import ConfigError
+from lab_utils.controlplane.kubelet.env import env_references
 from lab_utils.controlplane.kubelet.events import Recorder
 from lab_utils.controlplane.kubelet.images import Image, ImageStore, ImageUnavailable
 from lab_utils.controlplane.kubelet.launch import make_launch, user_id
-from lab_utils.controlplane.kubelet.plan import Plan, make_plan
-from lab_utils.controlplane.kubelet.podprobes import PodProbes
-from lab_utils.controlplane.kubelet.podstatus import ContainerRecord, PodFacts, pod_status
-from lab_utils.controlplane.kubelet.probes import ProbeKind
+from lab_utils.controlplane.kubelet.podstatus import PodFacts, pod_status
+from lab_utils.controlplane.kubelet.probes import PodProbes, ProbeActions, ProbeKind
+from lab_utils.controlplane.kubelet.records import ContainerRecord, Plan, make_plan, new_records
 from lab_utils.controlplane.kubelet.report import Reporter
-from lab_utils.controlplane.kubelet.runtime import Container, Launch, Runtime, StartError
+from lab_utils.controlplane.kubelet.runtime import Launch, Runtime, StartError
 from lab_utils.controlplane.kubelet.slot import Slot
-from lab_utils.controlplane.kubelet.sources import fetch_sources
+from lab_utils.controlplane.kubelet.sources import ConfigError, Sources, fetch_data
 from lab_utils.controlplane.kubelet.stopping import stop_container
-from lab_utils.controlplane.kubelet.volumes import VolumeError, write_volumes
+from lab_utils.controlplane.kubelet.volumes import (
+    VolumeError,
+    volume_references,
+    write_volumes,
+)
 from lab_utils.controlplane.status import ApiError, Object
 from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339, utc_now
 
@@ -53,17 +56,24 @@ class PodWorker:
     """Brings one pod from bound to gone; run() is its whole life."""
 
     def __init__(self, pod: Object, node: NodeServices) -> None:
+        metadata = pod["metadata"]
+        label = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
         self._node = node
         self._report = Reporter(node.client, pod)
-        self.slots = {r.name: Slot(r, _label(pod), self._event) for r in records.new_records(pod)}
-        self.folder = node.folder / pod["metadata"]["uid"]
-        self.ip = ""
+        self.slots = {r.name: Slot(r, label, self._event) for r in new_records(pod)}
+        self.folder = node.folder / metadata["uid"]
+        self._has_network = False
+        self._own_ip = ""
         self._failure: tuple[str, str] | None = None
         self._wake = asyncio.Event()
         self._admitted_s = time.monotonic()
-        self._probes = PodProbes(
-            node.runtime, self._running, self._probe_failed, self._probe_verdict
+        actions = ProbeActions(
+            running=lambda record: self.slots[record.name].container,
+            check=lambda container, probe: check(node.runtime, container, probe),
+            failed=self._probe_failed,
+            verdict=self._probe_verdict,
         )
+        self._probes = PodProbes(self._records(), actions)
 
     @property
     def pod(self) -> Object:
@@ -97,18 +107,18 @@ class PodWorker:
             await self._report.delete()
         finally:
             self._probes.stop()
-            if self.ip:
-                self._node.addresses.give_back(self.ip)
+            if self._own_ip:
+                self._node.addresses.give_back(self._own_ip)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _live(self) -> None:
         self._find_again()
         await self._post()
         self.folder.mkdir(parents=True, exist_ok=True)
-        host_network = self.pod["spec"].get("hostNetwork", False)
-        addresses = self._node.addresses
-        self.ip = "" if host_network else addresses.take()
-        self._probes.start(self._records(), self._address())
+        if not self.pod["spec"].get("hostNetwork"):
+            self._own_ip = self._node.addresses.take()
+        self._has_network = True
+        self._probes.start()
         while not self._is_to_end():
             plan = self._plan()
             if plan.finished:
@@ -126,7 +136,7 @@ class PodWorker:
 
     async def _end(self) -> None:
         """End what still runs and report how it all ended."""
-        self._probes.pod_ends()
+        self._probes.stop(but_readiness=True)
         running = [slot for slot in self.slots.values() if slot.container]
         for slot in running:
             slot.event("Normal", "Killing", f"Stopping container {slot.record.name}")
@@ -137,12 +147,9 @@ class PodWorker:
     def _find_again(self) -> None:
         """Take over a pod that ran here before this kubelet started: its containers are gone."""
         status = self.pod.get("status", {})
-        now = rfc3339(utc_now())
-        lost = False
-        for known in ("initContainerStatuses", "containerStatuses"):
-            for old in status.get(known, []):
-                lost |= records.restore(self.slots[old["name"]].record, old, now)
-        if lost:
+        known = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+        lost = [self.slots[old["name"]].record.restore(old) for old in known]
+        if any(lost):
             message = "Pod sandbox changed, it will be killed and re-created."
             self._node.recorder.emit(self.pod, "Normal", "SandboxChanged", message)
         if "startTime" in status:
@@ -174,9 +181,9 @@ class PodWorker:
 
     async def _prepare(self, record: ContainerRecord, image: Image) -> Launch:
         node, pod = self._node, self.pod
-        sources = await fetch_sources(
-            node.client, pod, record.spec, node.addresses.node, self._address()
-        )
+        wanted = {*env_references(record.spec), *volume_references(pod)}
+        data = await fetch_data(node.client, pod["metadata"]["namespace"], wanted)
+        sources = Sources(data, node.addresses.node, self._own_ip or node.addresses.node)
         write_volumes(self.folder / "volumes", pod, sources)
         restart = record.restart_count + (record.ended is not None)
         return make_launch(pod, record.spec, image, sources, self.folder, restart)
@@ -200,8 +207,7 @@ class PodWorker:
         if kind is ProbeKind.READINESS:
             record.ready = worked
         elif not worked and slot.container and slot.stopping is None:
-            slot.unhealthy(kind)
-            slot.stopping = asyncio.create_task(self._stop(slot))
+            slot.unhealthy(kind, asyncio.create_task(self._stop(slot)))
         elif worked and kind is ProbeKind.STARTUP:
             record.started = True
             record.ready = "readinessProbe" not in record.spec
@@ -213,22 +219,22 @@ class PodWorker:
             await stop_container(
                 self._node.runtime,
                 slot.container,
-                slot.record.spec,
-                self._address(),
+                slot.record.spec.get("lifecycle", {}).get("preStop"),
                 self._grace_s,
                 lambda: slot.event("Warning", "FailedPreStopHook", "PreStopHook failed"),
             )
             self._observe(slot)
 
     async def _post(self, *, terminal: bool = False) -> None:
-        seen = any(
-            "waiting" not in r.state or "message" in r.state["waiting"] for r in self._records()
-        )
+        """Write the status; the address shows once a container got further than being made."""
+        waits = [record.state.get("waiting") for record in self._records()]
+        is_shown = self._has_network and any(wait is None or "message" in wait for wait in waits)
+        node_ip = self._node.addresses.node
         facts = PodFacts(
             now=rfc3339(utc_now()),
-            node_ip=self._node.addresses.node,
-            pod_ip=self._address() if self._has_network() and seen else "",
-            has_network=self._has_network(),
+            node_ip=node_ip,
+            pod_ip=(self._own_ip or node_ip) if is_shown else "",
+            has_network=self._has_network,
             terminal=terminal,
             failure=self._failure,
         )
@@ -272,19 +278,5 @@ class PodWorker:
     def _records(self) -> list[ContainerRecord]:
         return [slot.record for slot in self.slots.values()]
 
-    def _has_network(self) -> bool:
-        return bool(self.ip) or bool(self.pod["spec"].get("hostNetwork"))
-
-    def _address(self) -> str:
-        return self.ip or self._node.addresses.node
-
-    def _running(self, name: str) -> Container | None:
-        return self.slots[name].container
-
     def _event(self, record: ContainerRecord, kind: str, reason: str, message: str) -> None:
         self._node.recorder.emit(self.pod, kind, reason, message, record.field_path)
-
-
-def _label(pod: Object) -> str:
-    metadata = pod["metadata"]
-    return f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"

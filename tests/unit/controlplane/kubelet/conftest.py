@@ -208,6 +208,7 @@ def make_launch(tmp_path: Path) -> Callable[..., Launch]:
             folder=tmp_path,
             log=tmp_path / "0.log",
             limits=limits,
+            address="127.0.0.1",
         )
 
     return make

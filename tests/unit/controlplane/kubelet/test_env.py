@@ -5,13 +5,11 @@ from typing import Any
 import pytest
 
 from lab_utils.controlplane.kubelet.env import (
-    ConfigError,
-    Sources,
     build_env,
+    env_references,
     expand,
-    references,
-    service_variables,
 )
+from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
 
 Json = dict[str, Any]
 POD: Json = {
@@ -64,13 +62,13 @@ def test_config_maps_and_secrets() -> None:
     ref = {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}
     sources = [{"secretRef": {"name": "s"}, "prefix": "X_"}]
     assert env_of(ref, sources=Sources(data), envFrom=sources) == {"A": "v", "X_t": "u"}
-    assert references({"env": [ref], "envFrom": sources}) == set(data)
+    assert set(env_references({"env": [ref], "envFrom": sources})) == set(data)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({("ConfigMap", "m"): None}, 'configmap "m" not found'),
+        ({}, 'configmap "m" not found'),
         ({("ConfigMap", "m"): {}}, "couldn't find key k in ConfigMap lab/m"),
     ],
 )
@@ -80,20 +78,6 @@ def test_what_is_missing_is_named(data: Json, message: str) -> None:
         env_of({"name": "A", "valueFrom": {"configMapKeyRef": ref}}, sources=Sources(data))
     optional = {"name": "A", "valueFrom": {"configMapKeyRef": {**ref, "optional": True}}}
     assert env_of(optional, sources=Sources(data)) == {}
-
-
-def test_services_are_variables() -> None:
-    port = {"port": 80, "name": "http", "protocol": "TCP"}
-    service = {"metadata": {"name": "my-web"}, "spec": {"clusterIP": "10.96.0.9", "ports": [port]}}
-    env = service_variables(service)
-    assert env["MY_WEB_SERVICE_HOST"] == "10.96.0.9"
-    assert env["MY_WEB_SERVICE_PORT_HTTP"] == "80"
-    assert env["MY_WEB_PORT_80_TCP"] == env["MY_WEB_PORT"] == "tcp://10.96.0.9:80"
-
-
-def test_headless_services_are_not() -> None:
-    service = {"metadata": {"name": "w"}, "spec": {"clusterIP": "None", "ports": [{"port": 1}]}}
-    assert service_variables(service) == {}
 
 
 def test_expansion_never_reaches_a_shell() -> None:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab_utils.controlplane.kubelet.plan import make_plan
-from lab_utils.controlplane.kubelet.podstatus import ContainerRecord
+from lab_utils.controlplane.kubelet.records import ContainerRecord, make_plan
 
 WAITING: dict[str, Any] = {"waiting": {}}
 RUNNING: dict[str, Any] = {"running": {}}

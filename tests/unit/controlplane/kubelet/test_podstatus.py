@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lab_utils.controlplane.kubelet.podstatus import ContainerRecord, PodFacts, pod_status
-from lab_utils.controlplane.kubelet.records import new_records, restore
+from lab_utils.controlplane.kubelet.podstatus import PodFacts, pod_status
+from lab_utils.controlplane.kubelet.records import ContainerRecord, new_records
 
 RECORDINGS = sorted(Path(__file__).parents[3].joinpath("reference/podstatus").glob("*.json"))
 Json = dict[str, Any]
@@ -45,7 +45,7 @@ def test_a_container_of_an_earlier_boot_is_unknown() -> None:
     pod = {"spec": {"containers": [{"name": "c", "image": "i"}]}}
     (record,) = new_records(pod)
     old = {"restartCount": 2, "state": {"running": {"startedAt": "a"}}, "containerID": "x"}
-    assert restore(record, old, "b")
+    assert record.restore(old)
     assert record.state["terminated"]["exitCode"] == 255
     assert record.restart_count == 2
 

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from lab_utils.controlplane.kubelet.checks import CheckFailed, check, port_number
+from lab_utils.controlplane.kubelet.checks import CheckFailed, check
 from lab_utils.controlplane.kubelet.probes import Probe, ProbeActions, ProbeKind, Streak
+from lab_utils.controlplane.kubelet.records import ContainerRecord
 from lab_utils.controlplane.kubelet.runtime import Container, Launch, Runtime
 from tests.unit.controlplane.kubelet.conftest import until
 
@@ -41,9 +43,8 @@ async def port() -> Any:
 async def test_http_answers_that_count(
     runtime: Runtime, container: Container, port: int, path: str
 ) -> None:
-    action = {"httpGet": {"path": path, "port": "web"}}
-    spec = {"ports": [{"name": "web", "containerPort": port}]}
-    await check(action, container, spec, LOOPBACK, runtime)
+    named = replace(container, launch=replace(container.launch, ports={"web": port}))
+    await check(runtime, named, {"httpGet": {"path": path, "port": "web"}})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ async def test_http_answers_that_do_not(
 ) -> None:
     action = {"httpGet": {"path": path, "port": port}, "timeoutSeconds": 0.2}
     with pytest.raises(CheckFailed) as caught:
-        await check(action, container, {}, LOOPBACK, runtime)
+        await check(runtime, container, action)
     assert str(caught.value) == message.replace("PORT", str(port))
 
 
@@ -72,7 +73,7 @@ async def test_nobody_listens(
 ) -> None:
     action = {kind: {"port": unused_port}}
     with pytest.raises(CheckFailed) as caught:
-        await check(action, container, {}, LOOPBACK, runtime)
+        await check(runtime, container, action)
     address = f"127.0.0.1:{unused_port}"
     assert str(caught.value).endswith(f"dial tcp {address}: connect: connection refused")
 
@@ -80,7 +81,7 @@ async def test_nobody_listens(
 async def test_a_listening_port_is_enough_for_tcp(
     runtime: Runtime, container: Container, port: int
 ) -> None:
-    await check({"tcpSocket": {"port": port}}, container, {}, LOOPBACK, runtime)
+    await check(runtime, container, {"tcpSocket": {"port": port}})
 
 
 @pytest.mark.parametrize(
@@ -95,13 +96,13 @@ async def test_commands_that_fail(
     runtime: Runtime, container: Container, command: list[str], message: str
 ) -> None:
     with pytest.raises(CheckFailed) as caught:
-        await check({"exec": {"command": command}}, container, {}, LOOPBACK, runtime)
+        await check(runtime, container, {"exec": {"command": command}})
     assert message in str(caught.value)
 
 
-def test_an_unknown_port_name_is_named() -> None:
+async def test_an_unknown_port_name_is_named(runtime: Runtime, container: Container) -> None:
     with pytest.raises(CheckFailed, match="couldn't find port: web"):
-        port_number("web", {})
+        await check(runtime, container, {"tcpSocket": {"port": "web"}})
 
 
 @pytest.mark.parametrize(
@@ -120,16 +121,17 @@ def test_streaks(answers: list[bool], verdicts: list[bool | None]) -> None:
 async def test_a_probe_tells_each_failure_and_the_verdict(container: Container) -> None:
     failures, verdicts = [], []
 
-    async def never(_: Container) -> None:
+    async def never(_: Container, __: Any) -> None:
         raise CheckFailed("no")
 
     actions = ProbeActions(
-        target=lambda: container,
+        running=lambda _: container,
         check=never,
-        failed=lambda kind, message: failures.append((kind, message)),
-        verdict=lambda kind, worked: verdicts.append((kind, worked)),
+        failed=lambda _, kind, message: failures.append((kind, message)),
+        verdict=lambda _, kind, worked: verdicts.append((kind, worked)),
     )
-    probe = Probe(ProbeKind.LIVENESS, {"periodSeconds": 0.01, "failureThreshold": 2}, actions)
+    spec = {"livenessProbe": {"periodSeconds": 0.01, "failureThreshold": 2}}
+    probe = Probe(ProbeKind.LIVENESS, ContainerRecord(spec, started=True), actions)
     task = asyncio.create_task(probe.run())
     await until(lambda: verdicts)
     task.cancel()
