@@ -1,9 +1,9 @@
 """One node's kubelet: turns Pods bound to the node into processes and reports how they fare.
 
     Kubelet (kubelet.py)         what the API server says -> one PodWorker per pod
-      PodWorker (worker.py)      one pod's life; plan.py decides, podstatus.py reports
+      PodWorker (worker.py)      one pod's life; records.py decides, podstatus.py reports
         Slot (slot.py)           one of its containers: process, back-off, Events
-        PodProbes (podprobes.py) startup, readiness and liveness of its containers
+        PodProbes (probes.py)    startup, readiness and liveness of its containers
       Runtime (runtime.py)       containers as process groups; logs.py keeps what they print
         Limiter (limiter.py)     CPU quota (quota.py) and memory limit of each Cgroup (cgroup.py)
     Node (node.py)               the Node object and its Lease

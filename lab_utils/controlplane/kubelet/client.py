@@ -16,7 +16,6 @@ import aiohttp
 from lab_utils.controlplane.config import Layout
 from lab_utils.controlplane.status import ApiError, Object
 
-MERGE_PATCH = "application/merge-patch+json"
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _WATCH_S = 300
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=90)  # bookmarks each 60 s
@@ -57,13 +56,9 @@ class ApiClient:
         """Create an object in the collection at path."""
         return await self._call("POST", path, body=obj)
 
-    async def replace(self, path: str, obj: Object) -> Object:
-        """Update an object as a whole; 409 when it changed meanwhile."""
-        return await self._call("PUT", path, body=obj)
-
     async def patch(self, path: str, change: Object) -> Object:
         """Merge a change into an object (RFC 7386)."""
-        return await self._call("PATCH", path, body=change, content_type=MERGE_PATCH)
+        return await self._call("PATCH", path, body=change, media="merge-patch+json")
 
     async def delete(self, path: str, options: Object) -> Object:
         """Delete an object with DeleteOptions."""
@@ -113,10 +108,10 @@ class ApiClient:
         *,
         params: dict[str, str] | None = None,
         body: Object | None = None,
-        content_type: str = "application/json",
+        media: str = "json",
     ) -> Object:
         data = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": content_type}
+        headers = {} if body is None else {"Content-Type": f"application/{media}"}
         async with self._session.request(
             method, path, params=params, data=data, headers=headers, timeout=_REQUEST_TIMEOUT
         ) as response:

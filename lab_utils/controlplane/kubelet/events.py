@@ -44,43 +44,33 @@ class Recorder:
         """Send until cancelled."""
         while True:
             occurrence = await self._queue.get()
+            known = self._known.pop(occurrence, None)
             try:
-                await self._send(occurrence)
+                self._known[occurrence] = await self._send(occurrence, known)
             except (ApiError, *UNREACHABLE):
-                self._known.pop(occurrence, None)
+                continue
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
 
-    async def _send(self, occurrence: Occurrence) -> None:
+    async def _send(self, occurrence: Occurrence, known: Object | None) -> Object:
         namespace = occurrence.pod["metadata"]["namespace"]
         path = f"/api/v1/namespaces/{namespace}/events"
-        known = self._known.get(occurrence)
         if known is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.pop(next(iter(self._known)))
-            self._known[occurrence] = await self._client.create(path, self._event(occurrence))
-            return
+            return await self._client.create(path, self._event(occurrence))
         change = {"count": known["count"] + 1, "lastTimestamp": rfc3339(utc_now())}
-        name = known["metadata"]["name"]
-        self._known[occurrence] = await self._client.patch(f"{path}/{name}", change)
+        return await self._client.patch(f"{path}/{known['metadata']['name']}", change)
 
     def _event(self, occurrence: Occurrence) -> Object:
         metadata, now = occurrence.pod["metadata"], rfc3339(utc_now())
-        regarding = {
-            "kind": "Pod",
-            "namespace": metadata["namespace"],
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-            "apiVersion": "v1",
-            "resourceVersion": metadata["resourceVersion"],
-        }
+        named = {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion")}
+        regarding = {"kind": "Pod", "apiVersion": "v1", **named}
         if occurrence.field_path:
             regarding["fieldPath"] = occurrence.field_path
+        name = f"{metadata['name']}.{time.time_ns():x}"
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {
-                "name": f"{metadata['name']}.{time.time_ns():x}",
-                "namespace": metadata["namespace"],
-            },
+            "metadata": {"name": name, "namespace": metadata["namespace"]},
             "involvedObject": regarding,
             "reason": occurrence.reason,
             "message": occurrence.message,

@@ -14,18 +14,13 @@ from lab_utils.controlplane.status import Object
 
 @dataclass(frozen=True)
 class Image:
-    """What a container is made from."""
+    """What a container is made from; config is the image's own (OCI)."""
 
     id: str
     name: str
     rootfs: Path
     size_bytes: int
     config: Object
-
-    @property
-    def working_dir(self) -> str:
-        """Give the folder inside the image in which its process starts."""
-        return self.config.get("WorkingDir") or "/"
 
 
 class ImageUnavailable(Exception):
@@ -58,23 +53,18 @@ class ImageStore:
         """
         name = full_name(reference)
         found = next((image for image in self.all() if image.name == name), None)
-        if policy == "Never" and found is None:
-            message = f'Container image "{reference}" is not present with pull policy of Never'
-            raise ImageUnavailable("ErrImageNeverPull", message)
-        if policy == "Always" or found is None:
+        if found is not None and policy != "Always":
+            return found
+        if policy != "Never":
             raise ImageUnavailable("ErrImagePull", _no_network(name))
-        return found
+        message = f'Container image "{reference}" is not present with pull policy of Never'
+        raise ImageUnavailable("ErrImageNeverPull", message)
 
     def _read(self, name: str, digest: str) -> Image:
         folder = self._images / digest
         described = json.loads((folder / "config.json").read_text())
-        return Image(
-            id=described["id"],
-            name=full_name(name),
-            rootfs=folder / "rootfs",
-            size_bytes=described["size_bytes"],
-            config=described["config"],
-        )
+        size_bytes, config = described["size_bytes"], described["config"]
+        return Image(described["id"], full_name(name), folder / "rootfs", size_bytes, config)
 
 
 def full_name(reference: str) -> str:

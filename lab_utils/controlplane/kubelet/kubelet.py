@@ -1,15 +1,15 @@
 """The kubelet: follows the pods bound to its node and gives each a worker."""
 
 import asyncio
-import contextlib
+import logging
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from lab_utils.controlplane.kubelet.worker import NodeServices, PodWorker
 from lab_utils.controlplane.status import Object
 
 _RELIST_S = 1.0  # PLEG's period: how late the end of a container may be noticed
+_log = logging.getLogger(__name__)
 
 
 class Kubelet:
@@ -26,9 +26,11 @@ class Kubelet:
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """Find the worker of a pod by name; the newest, if an older one still ends."""
-        wanted = (namespace, name)
-        found = [worker for worker in self._workers.values() if _key(worker.pod) == wanted]
-        return found[-1] if found else None
+        for worker in reversed(self._workers.values()):
+            metadata = worker.pod["metadata"]
+            if (metadata["namespace"], metadata["name"]) == (namespace, name):
+                return worker
+        return None
 
     async def follow_pods(self) -> None:
         """Do what the API server says about this node's pods until cancelled."""
@@ -37,15 +39,13 @@ class Kubelet:
         async for kind, found in changes:
             if kind == "SYNCED":
                 self._sync(found)
-            elif kind == "DELETED":
-                self._removed(found["metadata"]["uid"], found)
             else:
-                self._update(found)
+                self._update(found, removed=kind == "DELETED")
 
     async def relist(self) -> None:
         """Look for ended containers every second until cancelled."""
         while True:
-            for worker in list(self._workers.values()):
+            for worker in self._workers.values():
                 worker.relist()
             self._node.runtime.reap_orphans()
             await asyncio.sleep(_RELIST_S)
@@ -58,42 +58,29 @@ class Kubelet:
         await self._node.runtime.close()
 
     def _sync(self, pods: list[Object]) -> None:
-        present = {pod["metadata"]["uid"] for pod in pods}
+        """Take a whole list: what is not in it is gone, and so is what an earlier boot left."""
         for pod in pods:
             self._update(pod)
+        present = {pod["metadata"]["uid"] for pod in pods}
         for uid in self._workers.keys() - present:
             self._workers[uid].removed()
-        _clean(self._node.folder, present | self._workers.keys())
+        for folder in self._node.folder.iterdir():
+            if folder.name not in self._workers:
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def _update(self, pod: Object) -> None:
+    def _update(self, pod: Object, *, removed: bool = False) -> None:
         uid = pod["metadata"]["uid"]
         if uid in self._workers:
             self._workers[uid].update(pod)
-            return
-        self._workers[uid] = worker = PodWorker(pod, self._node)
-        self._tasks[uid] = task = asyncio.create_task(worker.run())
-        task.add_done_callback(lambda _: self._forget(uid))
-
-    def _removed(self, uid: str, pod: Object) -> None:
-        if uid in self._workers:
-            self._workers[uid].update(pod)
-            self._workers[uid].removed()
+            if removed:
+                self._workers[uid].removed()
+        elif not removed:
+            self._workers[uid] = worker = PodWorker(pod, self._node)
+            self._tasks[uid] = task = asyncio.create_task(worker.run())
+            task.add_done_callback(lambda _: self._forget(uid))
 
     def _forget(self, uid: str) -> None:
         del self._workers[uid]
         task = self._tasks.pop(uid)
         if not task.cancelled() and (exc := task.exception()):
-            loop = asyncio.get_running_loop()
-            loop.call_exception_handler({"message": f"pod {uid} failed", "exception": exc})
-
-
-def _key(pod: Object) -> tuple[str, str]:
-    return pod["metadata"]["namespace"], pod["metadata"]["name"]
-
-
-def _clean(folder: Path, present: set[str]) -> None:
-    """Remove what pods of an earlier boot left behind."""
-    with contextlib.suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            if path.name not in present:
-                shutil.rmtree(path, ignore_errors=True)
+            _log.error("worker of pod %s failed", uid, exc_info=exc)
