@@ -23,7 +23,6 @@ from lab_utils.controlplane.kubelet.kubelet import Kubelet
 from lab_utils.controlplane.kubelet.node import KUBELET_PORT, Node
 from lab_utils.controlplane.kubelet.runtime import Runtime
 from lab_utils.controlplane.kubelet.stats import Stats
-from lab_utils.controlplane.kubelet.usage import Sampler
 from lab_utils.controlplane.kubelet.worker import NodeServices
 from lab_utils.controlplane.processes import arguments_of
 
@@ -45,11 +44,10 @@ async def run_kubelet(layout: Layout, config: ClusterConfig, name: str) -> None:
     folder = layout.node(name) / "pods"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     services = NodeServices(client, recorder, runtime, images, addresses, folder)
-    kubelet, sampler = Kubelet(services, name), Sampler()
+    kubelet = Kubelet(services, name)
+    stats = Stats(name, kubelet.workers)
     registered = Node(client, config, node, addresses, images)
-    app = make_kubelet_app(
-        kubelet, runtime, Stats(sampler, name, folder), layout.token_of(API_SERVER)
-    )
+    app = make_kubelet_app(kubelet, runtime, stats, layout.token_of(API_SERVER))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, addresses.node, KUBELET_PORT, ssl_context=_tls(layout)).start()
@@ -59,7 +57,7 @@ async def run_kubelet(layout: Layout, config: ClusterConfig, name: str) -> None:
         recorder.run(),
         kubelet.follow_pods(),
         kubelet.relist(),
-        sampler.run(kubelet.workers),
+        stats.run(),
     )
     await _until(stop, [asyncio.create_task(job) for job in jobs])
     await kubelet.close()

@@ -31,7 +31,6 @@ def make_kubelet_app(
     containers = _Containers(kubelet, runtime)
     app = web.Application(middlewares=[_only_for(token), _errors_as_status])
     app.router.add_get("/healthz", _serve(lambda: "ok"))
-    app.router.add_get("/pods", _serve(lambda: _pod_list(kubelet)))
     app.router.add_get("/stats/summary", _serve(stats.summary))
     app.router.add_get("/metrics/cadvisor", _serve(stats.cadvisor, _METRICS))
     app.router.add_get("/metrics/resource", _serve(stats.resource, _METRICS))
@@ -69,11 +68,6 @@ def _serve(tell: Callable[[], str | Object], media: str = "text/plain") -> Handl
         return web.Response(body=told.encode(), headers={"Content-Type": media})
 
     return handle
-
-
-def _pod_list(kubelet: Kubelet) -> Object:
-    items = [worker.pod for worker in kubelet.workers()]
-    return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}
 
 
 class _Containers:

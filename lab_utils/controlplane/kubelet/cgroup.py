@@ -1,7 +1,7 @@
 """A control group without the kernel's help: the processes of one container and their accounts.
 
 Follows a container's processes however they fork, adds up what they use, stops and continues them
-as one, and keeps the files a real cgroup v2 has. Never decides: the limiter does.
+as one, and keeps the cpu.stat that a real cgroup v2 has. Never decides: the limiter does.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab_utils.controlplane.kubelet import proc
-from lab_utils.controlplane.kubelet.quota import PERIOD_NS, CpuStat, Quota
+from lab_utils.controlplane.kubelet.quota import CpuStat, Quota
 
 KERNEL_BYTES = 1_500_000  # stacks, slab and socket buffers of one container, measured on Kind
 MARK = "LAB_CONTAINER"
@@ -39,7 +39,7 @@ class Cgroup:
         self._folder = folder
         self._cpu_ns: dict[int, int] = {leader: 0}
         self._ended_cpu_ns = 0
-        self._published: dict[str, str] = {}
+        self._published = ""
 
     @property
     def stat(self) -> CpuStat:
@@ -91,17 +91,7 @@ class Cgroup:
             _send(os.kill, pid, number)
 
     def publish(self) -> None:
-        """Write the files of a cgroup v2 that changed; a full disk leaves the old ones."""
-        for name, text in self._files().items():
-            if self._published.get(name) != text:
-                with contextlib.suppress(OSError):
-                    partial = self._folder / f".{name}"
-                    partial.write_text(text)
-                    partial.replace(self._folder / name)
-                    self._published[name] = text
-
-    def _files(self) -> dict[str, str]:
-        period_us, cores, memory = PERIOD_NS // 1000, self.limits.cores, self.limits.memory_bytes
+        """Write cpu.stat; on a full disk the old one stays."""
         used_us = self.usage_ns() // 1000
         user_us = int(used_us * proc.user_share(self.leader))
         counters = {
@@ -112,12 +102,13 @@ class Cgroup:
             "nr_throttled": self.stat.nr_throttled,
             "throttled_usec": self.stat.throttled_ns // 1000,
         }
-        return {
-            "cpu.max": f"{'max' if cores is None else int(cores * period_us)} {period_us}\n",
-            "cpu.stat": "".join(f"{name} {value}\n" for name, value in counters.items()),
-            "memory.current": f"{self.memory_bytes}\n",
-            "memory.max": f"{'max' if memory is None else memory}\n",
-        }
+        text = "".join(f"{name} {value}\n" for name, value in counters.items())
+        if text != self._published:
+            with contextlib.suppress(OSError):
+                partial = self._folder / ".cpu.stat"
+                partial.write_text(text)
+                partial.replace(self._folder / "cpu.stat")
+                self._published = text
 
 
 def _send(kill: Callable[[int, int], None], pid: int, number: signal.Signals) -> None:

@@ -46,6 +46,7 @@ def make_launch(
     local = {name: local_path(value, mounts, image.rootfs) for name, value in env.items()}
     cwd = container.get("workingDir") or image.config.get("WorkingDir") or "/"
     return Launch(
+        image=image.name,
         argv=tuple(local_path(part, mounts, image.rootfs) for part in argv),
         env=local | _host_env(pod, env, own),
         cwd=image.rootfs / cwd.lstrip("/"),

@@ -42,6 +42,7 @@ class StartError(Exception):
 class Launch:
     """All it takes to start a container, and to reach it."""
 
+    image: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path

@@ -62,8 +62,7 @@ class PodWorker:
         self._report = Reporter(node.client, pod)
         self.slots = {r.name: Slot(r, label, self._event) for r in new_records(pod)}
         self.folder = node.folder / metadata["uid"]
-        self._has_network = False
-        self._own_ip = ""
+        self._ip = ""
         self._failure: tuple[str, str] | None = None
         self._wake = asyncio.Event()
         self._admitted_s = time.monotonic()
@@ -107,17 +106,15 @@ class PodWorker:
             await self._report.delete()
         finally:
             self._probes.stop()
-            if self._own_ip:
-                self._node.addresses.give_back(self._own_ip)
+            if self._ip:
+                self._node.addresses.give_back(self._ip)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _live(self) -> None:
         self._find_again()
         await self._post()
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.pod["spec"].get("hostNetwork"):
-            self._own_ip = self._node.addresses.take()
-        self._has_network = True
+        self._ip = self._node.addresses.take()
         self._probes.start()
         while not self._is_to_end():
             plan = self._plan()
@@ -183,7 +180,7 @@ class PodWorker:
         node, pod = self._node, self.pod
         wanted = {*env_references(record.spec), *volume_references(pod)}
         data = await fetch_data(node.client, pod["metadata"]["namespace"], wanted)
-        sources = Sources(data, node.addresses.node, self._own_ip or node.addresses.node)
+        sources = Sources(data, node.addresses.node, self._ip)
         write_volumes(self.folder / "volumes", pod, sources)
         restart = record.restart_count + (record.ended is not None)
         return make_launch(pod, record.spec, image, sources, self.folder, restart)
@@ -228,13 +225,12 @@ class PodWorker:
     async def _post(self, *, terminal: bool = False) -> None:
         """Write the status; the address shows once a container got further than being made."""
         waits = [record.state.get("waiting") for record in self._records()]
-        is_shown = self._has_network and any(wait is None or "message" in wait for wait in waits)
-        node_ip = self._node.addresses.node
+        is_shown = any(wait is None or "message" in wait for wait in waits)
         facts = PodFacts(
             now=rfc3339(utc_now()),
-            node_ip=node_ip,
-            pod_ip=(self._own_ip or node_ip) if is_shown else "",
-            has_network=self._has_network,
+            node_ip=self._node.addresses.node,
+            pod_ip=self._ip if is_shown else "",
+            has_network=bool(self._ip),
             terminal=terminal,
             failure=self._failure,
         )

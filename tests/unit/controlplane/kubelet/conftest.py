@@ -202,6 +202,7 @@ def make_launch(tmp_path: Path) -> Callable[..., Launch]:
 
     def make(code: str, limits: Limits = Limits(), **env: str) -> Launch:  # noqa: B008
         return Launch(
+            image="tools:1",
             argv=(sys.executable, "-c", code),
             env={"PATH": os.environ["PATH"], **env},
             cwd=tmp_path,

@@ -145,7 +145,7 @@ async def test_only_the_api_server_may_ask(node: KubeletUnderTest) -> None:
     await until(lambda: node.registry.list("Node"))
     assert (await node.ask("/healthz")) == (200, "ok")
     node.layout.tokens.write_text(json.dumps({"wrong": "kube-apiserver"}))
-    assert (await node.ask("/pods"))[0] == 401
+    assert (await node.ask("/healthz"))[0] == 401
 
 
 async def test_a_failed_liveness_probe_restarts_the_container(node: KubeletUnderTest) -> None:

@@ -81,21 +81,17 @@ async def test_cpu_is_limited_in_the_long_run(runtime: Runtime, make_launch: Mak
     assert cgroup.stat.nr_throttled >= periods - 2
 
 
-async def test_the_cgroup_files_tell_of_limits_and_use(
+async def test_a_container_can_read_how_it_was_throttled(
     runtime: Runtime, make_launch: MakeLaunch
 ) -> None:
-    limits = Limits(cores=0.1, memory_bytes=64 * 2**20)
-    container = runtime.start(make_launch(BURN, limits))
-    folder = container.launch.folder / "cgroup"
-    stat = folder / "cpu.stat"
+    container = runtime.start(make_launch(BURN, Limits(cores=0.1)))
+    stat = container.launch.folder / "cgroup" / "cpu.stat"
 
     def counters() -> dict[str, int]:
         return {name: int(value) for name, value in map(str.split, stat.read_text().splitlines())}
 
     await until(lambda: counters()["nr_throttled"] > 2)
     assert counters()["throttled_usec"] > 0
-    assert (folder / "cpu.max").read_text() == "10000 100000\n"
-    assert (folder / "memory.max").read_text() == f"{64 * 2**20}\n"
 
 
 async def test_too_much_memory_kills(runtime: Runtime, make_launch: MakeLaunch) -> None:
