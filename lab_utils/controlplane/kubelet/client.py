@@ -54,15 +54,15 @@ class ApiClient:
 
     async def create(self, path: str, obj: Object) -> Object:
         """Create an object in the collection at path."""
-        return await self._call("POST", path, body=obj)
+        return await self._call("POST", path, _body(obj, "json"))
 
     async def patch(self, path: str, change: Object) -> Object:
         """Merge a change into an object (RFC 7386)."""
-        return await self._call("PATCH", path, body=change, media="merge-patch+json")
+        return await self._call("PATCH", path, _body(change, "merge-patch+json"))
 
     async def delete(self, path: str, options: Object) -> Object:
         """Delete an object with DeleteOptions."""
-        return await self._call("DELETE", path, body=options)
+        return await self._call("DELETE", path, _body(options, "json"))
 
     async def list_watch(self, path: str, **params: str) -> AsyncIterator[Event]:
         """Follow a collection for ever.
@@ -105,19 +105,19 @@ class ApiClient:
         self,
         method: str,
         path: str,
-        *,
+        body: aiohttp.Payload | None = None,
         params: dict[str, str] | None = None,
-        body: Object | None = None,
-        media: str = "json",
     ) -> Object:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": f"application/{media}"}
         async with self._session.request(
-            method, path, params=params, data=data, headers=headers, timeout=_REQUEST_TIMEOUT
+            method, path, params=params, data=body, timeout=_REQUEST_TIMEOUT
         ) as response:
             await _raise_for_status(response)
             answer: Object = await response.json()
             return answer
+
+
+def _body(obj: Object, media: str) -> aiohttp.Payload:
+    return aiohttp.JsonPayload(obj, content_type=f"application/{media}")
 
 
 async def _raise_for_status(response: aiohttp.ClientResponse) -> None:

@@ -20,15 +20,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def make_launch(
     pod: Object, container: Object, image: Image, sources: Sources, folder: Path, restart: int
 ) -> Launch:
-    """Put together everything a container starts with.
-
-    Args:
-        pod: The pod.
-        container: One of its containers.
-        image: The container's image.
-        sources: What its environment refers to.
-        folder: The pod's folder on this machine.
-        restart: How often the container was started before; names its log.
+    """Put together everything a container starts with; folder is the pod's on this machine.
 
     Raises:
         ConfigError: Something it refers to is not there, or it would run as root against its word.

@@ -2,7 +2,8 @@ r"""What containers print: taken from a pipe, kept in a file, read back.
 
 The event loop reads the pipe, so a container costs no thread. A line in the file is what a CRI
 runtime writes, `2026-11-23T15:20:35.123456789Z stdout F text\n`; both streams share one pipe, so
-their order is kept. A file that grows over 10 MiB becomes `.1`, and the `.1` before it is dropped.
+their order is kept. A file that grows over 10 MiB is begun anew: on a real node, too, nobody sees
+through `kubectl logs` what was before a rotation.
 """
 
 import asyncio
@@ -13,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from lab_utils.controlplane.status import bad_request
 from lab_utils.controlplane.timestamps import parse_rfc3339
@@ -28,10 +28,8 @@ class LogWriter:
     """Copies one pipe into one file until the pipe ends or close() is called."""
 
     def __init__(self, path: Path, pipe: int) -> None:
-        self._path, self._pipe = path, pipe
-        self._file: BinaryIO = path.open("ab", buffering=0)
-        self._size = path.stat().st_size
-        self._partial = b""
+        self._pipe, self._partial = pipe, b""
+        self._file = path.open("ab", buffering=0)
         self._loop = asyncio.get_running_loop()
         os.set_blocking(pipe, False)
         self._loop.add_reader(pipe, self._read_some)
@@ -67,17 +65,11 @@ class LogWriter:
         prefix = b"%s stdout %s " % (_stamp(time.time_ns()).encode(), tag)
         data = b"".join(prefix + line + b"\n" for line in lines)
         try:
-            self._size += self._file.write(data)
-            if self._size > MAX_BYTES:
-                self._rotate()
+            if self._file.tell() > MAX_BYTES:
+                self._file.truncate(0)
+            self._file.write(data)
         except OSError:  # disk full: the container runs on, its log has a gap
             return
-
-    def _rotate(self) -> None:
-        self._path.replace(_older(self._path))
-        full, self._file = self._file, self._path.open("ab", buffering=0)
-        self._size = 0
-        full.close()
 
     def _finish(self) -> None:
         if not self._file.closed:
@@ -123,8 +115,8 @@ class LogOptions:
 
 def read_log(path: Path, options: LogOptions) -> bytes:
     """Read the log of one run of a container."""
-    lines = _selected(_lines(path), options)
-    chosen = lines if options.tail_lines is None else deque(lines, maxlen=options.tail_lines)
+    with path.open("rb") as stream:
+        chosen = deque(_selected(stream, options), maxlen=options.tail_lines)
     return b"".join(chosen)[: options.limit_bytes]
 
 
@@ -132,9 +124,8 @@ async def follow_log(
     path: Path, options: LogOptions, has_ended: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
     """Read a log, then what is added to it, until the container has ended."""
-    stream, pending = path.open("rb"), b""
-    try:
-        before = read_log(path, options)
+    with path.open("rb") as stream:
+        pending, before = b"", read_log(path, options)
         stream.seek(0, os.SEEK_END)
         yield before
         while True:
@@ -142,22 +133,12 @@ async def follow_log(
             *whole, pending = (pending + stream.read()).split(b"\n")
             if fresh := b"".join(_selected((line + b"\n" for line in whole), options)):
                 yield fresh
-            if not whole and _was_rotated(path, stream):
-                stream.close()
-                stream = path.open("rb")
+            if stream.tell() > os.fstat(stream.fileno()).st_size:  # it was begun anew
+                stream.seek(0)
             elif not whole and ended:
                 return
             else:
                 await asyncio.sleep(_FOLLOW_PERIOD_S)
-    finally:
-        stream.close()
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    for part in (_older(path), path):
-        if part.exists():
-            with part.open("rb") as stream:
-                yield from stream
 
 
 def _selected(lines: Iterable[bytes], options: LogOptions) -> Iterator[bytes]:
@@ -168,14 +149,6 @@ def _selected(lines: Iterable[bytes], options: LogOptions) -> Iterator[bytes]:
             _stream, tag, text = rest.split(b" ", 2)
             text = text if tag == b"F" else text[:-1]
             yield stamp + b" " + text if options.timestamps else text
-
-
-def _was_rotated(path: Path, stream: BinaryIO) -> bool:
-    return path.exists() and path.stat().st_ino != os.fstat(stream.fileno()).st_ino
-
-
-def _older(path: Path) -> Path:
-    return path.with_name(path.name + ".1")
 
 
 def _stamp(time_ns: int) -> str:

@@ -36,13 +36,8 @@ class PodFacts:
 def pod_status(pod: Object, records: Records, facts: PodFacts) -> Object:
     """Compute the whole status of a pod.
 
-    Args:
-        pod: The pod as the API server has it; conditions of others and transition times are kept.
-        records: Its init containers, then its containers, in the order of the spec.
-        facts: Addresses, time, and whether the pod has come to its end.
-
-    Returns:
-        A new PodStatus.
+    Conditions of others, and the times of those that did not change, are kept from the status that
+    the API server has.
     """
     old: Object = pod.get("status", {})
     main = [record for record in records if not record.is_init]

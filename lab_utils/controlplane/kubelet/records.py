@@ -1,6 +1,6 @@
 """What the kubelet knows about each container of a pod, and what it starts next.
 
-A record changes as its container starts, ends, waits, or is found again after a boot. make_plan is
+A record changes as its container starts, ends, waits, or is found again after a boot. to_start is
 a pure decision on the records: init containers run one after the other, then all others at once;
 an ended container is started again as restartPolicy says.
 """
@@ -133,26 +133,17 @@ def new_records(pod: Object) -> list[ContainerRecord]:
     ]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Containers to start as soon as they may; finished when there is nothing left to do."""
+def to_start(policy: str, records: Sequence[ContainerRecord]) -> list[ContainerRecord]:
+    """Decide what to start next under a restartPolicy; back-off is the caller's.
 
-    start: tuple[ContainerRecord, ...] = ()
-    finished: bool = False
-
-
-def make_plan(policy: str, records: Sequence[ContainerRecord]) -> Plan:
-    """Decide what to start next under a restartPolicy; back-off is the caller's."""
-    init = next((r for r in records if r.is_init and not r.succeeded), None)
-    if init is not None:
-        finished = not init.running and init.ended is not None and policy == "Never"
-        return Plan(() if init.running or finished else (init,), finished)
-    main = [record for record in records if not record.is_init]
-    start = tuple(r for r in main if not r.running and _is_to_run(policy, r))
-    return Plan(start, finished=not start and not any(record.running for record in main))
+    When nothing is to be started and nothing runs, the pod has come to its end.
+    """
+    init = next((record for record in records if record.is_init and not record.succeeded), None)
+    candidates = [init] if init else [record for record in records if not record.is_init]
+    return [record for record in candidates if not record.running and _is_to_run(policy, record)]
 
 
 def _is_to_run(policy: str, record: ContainerRecord) -> bool:
     if record.ended is None or policy == "Always":
         return True
-    return policy == "OnFailure" and record.ended["exitCode"] != 0
+    return policy != "Never" and (record.is_init or record.ended["exitCode"] != 0)

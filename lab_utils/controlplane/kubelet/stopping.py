@@ -24,12 +24,8 @@ async def stop_container(
 ) -> None:
     """End a container and wait until it has.
 
-    Args:
-        runtime: Where it runs.
-        container: The container.
-        hook: Its preStop hook, if it has one.
-        grace_s: The grace period; asked again and again, as it may be shortened meanwhile.
-        hook_failed: Called when the preStop hook failed; the container is stopped all the same.
+    The grace period is asked for again and again, as it may be shortened meanwhile. A container
+    whose preStop hook failed is stopped all the same.
     """
     began_s = least_s = time.monotonic()
     if hook and grace_s() > 0:

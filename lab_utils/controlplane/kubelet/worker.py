@@ -1,7 +1,8 @@
 """One pod's life on this node: starts its containers, watches them, ends them, reports all of it.
 
 A worker is one task. It wakes when something happened (a container ended, a probe gave a verdict,
-the pod was changed or deleted) or something is due, does what the plan says, and posts the status.
+the pod was changed or deleted) or something is due, starts what is to be started (records.py), and
+posts the status.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from lab_utils.controlplane.kubelet.images import Image, ImageStore, ImageUnavai
 from lab_utils.controlplane.kubelet.launch import make_launch, user_id
 from lab_utils.controlplane.kubelet.podstatus import PodFacts, pod_status
 from lab_utils.controlplane.kubelet.probes import PodProbes, ProbeActions, ProbeKind
-from lab_utils.controlplane.kubelet.records import ContainerRecord, Plan, make_plan, new_records
+from lab_utils.controlplane.kubelet.records import ContainerRecord, new_records, to_start
 from lab_utils.controlplane.kubelet.report import Reporter
 from lab_utils.controlplane.kubelet.runtime import Launch, Runtime, StartError
 from lab_utils.controlplane.kubelet.slot import Slot
@@ -117,11 +118,10 @@ class PodWorker:
         self._ip = self._node.addresses.take()
         self._probes.start()
         while not self._is_to_end():
-            plan = self._plan()
-            if plan.finished:
+            pending = [self.slots[record.name] for record in self._to_start()]
+            if not pending and not any(record.running for record in self._records()):
                 return
             now_s = time.monotonic()
-            pending = [self.slots[record.name] for record in plan.start]
             for slot in pending:
                 slot.show_wait(now_s)
             await self._post()
@@ -191,7 +191,7 @@ class PodWorker:
         if container is None or not self._node.runtime.has_ended(container):
             return
         delay_s = slot.ended(container)
-        if slot.record in self._plan().start and not self._is_to_end():
+        if slot.record in self._to_start() and not self._is_to_end():
             slot.back_off(delay_s)
         self._wake.set()
 
@@ -268,8 +268,8 @@ class PodWorker:
             self.pod["spec"].get("terminationGracePeriodSeconds", 30) if given is None else given
         )
 
-    def _plan(self) -> Plan:
-        return make_plan(self.pod["spec"].get("restartPolicy", "Always"), self._records())
+    def _to_start(self) -> list[ContainerRecord]:
+        return to_start(self.pod["spec"].get("restartPolicy", "Always"), self._records())
 
     def _records(self) -> list[ContainerRecord]:
         return [slot.record for slot in self.slots.values()]
