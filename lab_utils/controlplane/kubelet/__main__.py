@@ -14,13 +14,12 @@ from aiohttp import web
 
 from lab_utils.controlplane.config import API_SERVER, ClusterConfig, Layout
 from lab_utils.controlplane.endpoint import Endpoint
-from lab_utils.controlplane.kubelet.addresses import Addresses
 from lab_utils.controlplane.kubelet.api import make_kubelet_app
 from lab_utils.controlplane.kubelet.client import ApiClient
 from lab_utils.controlplane.kubelet.events import Recorder
 from lab_utils.controlplane.kubelet.images import ImageStore
 from lab_utils.controlplane.kubelet.kubelet import Kubelet
-from lab_utils.controlplane.kubelet.node import KUBELET_PORT, Node
+from lab_utils.controlplane.kubelet.node import KUBELET_PORT, Addresses, Node
 from lab_utils.controlplane.kubelet.runtime import Runtime
 from lab_utils.controlplane.kubelet.stats import Stats
 from lab_utils.controlplane.kubelet.worker import NodeServices

@@ -1,18 +1,21 @@
 """The environment of a container: image, ConfigMaps, Secrets, fields and expansion.
 
-Pure: what the API server knows is fetched before and given as Sources. Services are not among the
+What the API server knows is fetched first, as Sources; the rest is pure. Services are not among the
 variables: a ClusterIP leads nowhere on this machine. Source:
 https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
 """
 
+import base64
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
-from lab_utils.controlplane.status import Object
+from lab_utils.controlplane.kubelet.client import ApiClient
+from lab_utils.controlplane.status import ApiError, Object
 from lab_utils.units import parse_quantity
 
+_PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets"}
 _REFERENCE = re.compile(r"\$\$|\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 _INDEXED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 _KINDS = {
@@ -23,13 +26,58 @@ _KINDS = {
 }
 
 
+class ConfigError(Exception):
+    """A container refers to something that is not there; the message is Kubernetes' own."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Data by (kind, name), and the addresses of node and pod."""
+
+    data: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    node_ip: str = ""
+    pod_ip: str = ""
+
+    def require(self, kind: str, ref: Object) -> Mapping[str, str]:
+        """Give the data of the ConfigMap or Secret that a reference names.
+
+        Raises:
+            ConfigError: It is not there and not optional.
+        """
+        name = ref.get("secretName") or ref["name"]
+        if (kind, name) not in self.data and not ref.get("optional"):
+            raise ConfigError(f'{kind.lower()} "{name}" not found')
+        return self.data.get((kind, name), {})
+
+
+async def fetch_data(
+    client: ApiClient, namespace: str, references: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, str]]:
+    """Ask the API server for ConfigMaps and Secrets, by kind and name; leave out what is not."""
+    found = {}
+    for kind, name in sorted(set(references)):
+        path = f"/api/v1/namespaces/{namespace}/{_PLURALS[kind]}/{name}"
+        try:
+            data = (await client.get(path)).get("data") or {}
+        except ApiError as exc:
+            if exc.code != 404:
+                raise
+            continue
+        found[kind, name] = {k: _decode(v) for k, v in data.items()} if kind == "Secret" else data
+    return found
+
+
+def _decode(value: str) -> str:
+    return base64.b64decode(value).decode(errors="replace")
+
+
 def env_references(container: Object) -> Iterator[tuple[str, str]]:
     """Name the ConfigMaps and Secrets that a container's environment needs."""
     sources = [variable.get("valueFrom", {}) for variable in container.get("env", [])]
     for source in [*sources, *container.get("envFrom", [])]:
-        for field, kind in _KINDS.items():
-            if field in source:
-                yield kind, source[field]["name"]
+        for name, kind in _KINDS.items():
+            if name in source:
+                yield kind, source[name]["name"]
 
 
 def build_env(pod: Object, container: Object, sources: Sources) -> dict[str, str]:
@@ -40,8 +88,8 @@ def build_env(pod: Object, container: Object, sources: Sources) -> dict[str, str
     """
     env: dict[str, str] = {}
     for source in container.get("envFrom", []):
-        ((field, ref),) = ((field, source[field]) for field in _KINDS if field in source)
-        data = sources.require(_KINDS[field], ref)
+        ((name, ref),) = ((name, source[name]) for name in _KINDS if name in source)
+        data = sources.require(_KINDS[name], ref)
         env |= {source.get("prefix", "") + key: value for key, value in data.items()}
     for variable in container.get("env", []):
         value = _value(variable, env, pod, container, sources)
@@ -100,13 +148,13 @@ def _value(
     source = variable.get("valueFrom")
     if not source:
         return expand(variable.get("value", ""), env)
-    ((field, ref),) = source.items()
-    if field == "fieldRef":
+    ((name, ref),) = source.items()
+    if name == "fieldRef":
         return field_value(pod, ref["fieldPath"], sources)
-    if field == "resourceFieldRef":
+    if name == "resourceFieldRef":
         return _resource_value(pod, container, ref)
-    found = sources.require(_KINDS[field], ref).get(ref["key"])
+    found = sources.require(_KINDS[name], ref).get(ref["key"])
     if found is None and not ref.get("optional"):
         where = f"{pod['metadata']['namespace']}/{ref['name']}"
-        raise ConfigError(f"couldn't find key {ref['key']} in {_KINDS[field]} {where}")
+        raise ConfigError(f"couldn't find key {ref['key']} in {_KINDS[name]} {where}")
     return found

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from lab_utils.controlplane.config import NODE_MARK, RUN_MARK
 from lab_utils.controlplane.kubelet.cgroup import Limits
-from lab_utils.controlplane.kubelet.env import build_env, expand
+from lab_utils.controlplane.kubelet.env import ConfigError, Sources, build_env, expand
 from lab_utils.controlplane.kubelet.images import Image
 from lab_utils.controlplane.kubelet.runtime import Launch
-from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
 from lab_utils.controlplane.kubelet.volumes import local_path, mounts_of
 from lab_utils.controlplane.status import Object
 from lab_utils.units import parse_bytes, parse_cores

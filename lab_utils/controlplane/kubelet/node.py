@@ -10,10 +10,10 @@ import os
 import platform
 import shutil
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from lab_utils.controlplane.config import ClusterConfig, NodeConfig
-from lab_utils.controlplane.kubelet.addresses import Addresses
 from lab_utils.controlplane.kubelet.client import UNREACHABLE, ApiClient
 from lab_utils.controlplane.kubelet.images import ImageStore
 from lab_utils.controlplane.status import ApiError, Object
@@ -32,6 +32,23 @@ _CONDITIONS = (
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
 _ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+class Addresses:
+    """Gives 127.<octet>.<index>.2 to .254; one in use is never given again."""
+
+    def __init__(self, octet: int, index: int) -> None:
+        prefix = f"127.{octet}.{index}"
+        self.node, self.pod_cidr = f"{prefix}.1", f"{prefix}.0/24"
+        self._free = deque(f"{prefix}.{number}" for number in range(2, 255))
+
+    def take(self) -> str:
+        """Give a free address; LookupError when all are in use."""
+        return self._free.popleft()
+
+    def give_back(self, address: str) -> None:
+        """Note that an address is free again."""
+        self._free.append(address)
 
 
 class Node:

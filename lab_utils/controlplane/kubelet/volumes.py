@@ -9,8 +9,7 @@ opens `/etc/config/x` by a name of its own does not find it. readOnly is not enf
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lab_utils.controlplane.kubelet.env import field_value
-from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
+from lab_utils.controlplane.kubelet.env import ConfigError, Sources, field_value
 from lab_utils.controlplane.status import Object
 
 _KINDS = {"configMap": "ConfigMap", "secret": "Secret"}

@@ -13,20 +13,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab_utils.controlplane.kubelet.addresses import Addresses
 from lab_utils.controlplane.kubelet.checks import check
 from lab_utils.controlplane.kubelet.client import UNREACHABLE, ApiClient
-from lab_utils.controlplane.kubelet.env import env_references
+from lab_utils.controlplane.kubelet.env import ConfigError, Sources, env_references, fetch_data
 from lab_utils.controlplane.kubelet.events import Recorder
 from lab_utils.controlplane.kubelet.images import Image, ImageStore, ImageUnavailable
 from lab_utils.controlplane.kubelet.launch import make_launch, user_id
+from lab_utils.controlplane.kubelet.node import Addresses
 from lab_utils.controlplane.kubelet.podstatus import PodFacts, pod_status
 from lab_utils.controlplane.kubelet.probes import PodProbes, ProbeActions, ProbeKind
 from lab_utils.controlplane.kubelet.records import ContainerRecord, new_records, to_start
 from lab_utils.controlplane.kubelet.report import Reporter
 from lab_utils.controlplane.kubelet.runtime import Launch, Runtime, StartError
 from lab_utils.controlplane.kubelet.slot import Slot
-from lab_utils.controlplane.kubelet.sources import ConfigError, Sources, fetch_data
 from lab_utils.controlplane.kubelet.stopping import stop_container
 from lab_utils.controlplane.kubelet.volumes import (
     VolumeError,

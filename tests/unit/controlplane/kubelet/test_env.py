@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from lab_utils.controlplane.kubelet.env import (
+    ConfigError,
+    Sources,
     build_env,
     env_references,
     expand,
 )
-from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
 
 Json = dict[str, Any]
 POD: Json = {

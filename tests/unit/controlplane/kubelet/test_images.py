@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from lab_utils.controlplane.config import Layout
+from lab_utils.controlplane.kubelet.env import ConfigError, Sources
 from lab_utils.controlplane.kubelet.images import ImageStore, ImageUnavailable, full_name
 from lab_utils.controlplane.kubelet.launch import make_launch
-from lab_utils.controlplane.kubelet.sources import ConfigError, Sources
 from lab_utils.controlplane.kubelet.volumes import VolumeError, write_volumes
 from tests.unit.controlplane.kubelet.conftest import NODE, write_image
 
