@@ -136,7 +136,7 @@ class PodWorker:
         running = [slot for slot in self.slots.values() if slot.container]
         for slot in running:
             slot.event("Normal", "Killing", f"Stopping container {slot.record.name}")
-        await asyncio.gather(*(self._stop(slot) for slot in running))
+        await asyncio.gather(*(slot.stopping or self._stop(slot) for slot in running))
         self._probes.stop()
         await self._post(terminal=True)
 

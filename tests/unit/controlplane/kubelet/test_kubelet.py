@@ -160,6 +160,21 @@ async def test_a_failed_liveness_probe_restarts_the_container(node: KubeletUnder
     assert events["Killing"] == "Container c failed liveness probe, will be restarted"
 
 
+async def test_a_pod_deleted_during_a_restart_runs_its_hook_once(node: KubeletUnderTest) -> None:
+    ran = next(node.layout.images.iterdir()) / "rootfs" / "app" / "hooks"
+    hook = ["python", "-c", "import time; open('hooks', 'a').write('x'); time.sleep(1)"]
+    sick = {"exec": {"command": ["python", "-c", "raise SystemExit(1)"]}, "periodSeconds": 1}
+    container = {
+        "livenessProbe": sick | {"failureThreshold": 1},
+        "lifecycle": {"preStop": {"exec": {"command": hook}}},
+    }
+    node.create_pod("restarts", *SLEEP, terminationGracePeriodSeconds=10, container=container)
+    await until(ran.exists)
+    node.registry.delete("Pod", "default", "restarts")
+    await until(lambda: "restarts" not in node.pods())
+    assert ran.read_text() == "x"
+
+
 async def test_readiness_waits_for_the_startup_probe(node: KubeletUnderTest) -> None:
     probes = {
         "startupProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
