@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lab_utils.controlplane.kubelet.client import ApiClient
+from lab_utils.controlplane.kubelet.node import capacity
 from lab_utils.controlplane.status import ApiError, Object
 from lab_utils.units import parse_quantity
 
@@ -132,12 +133,13 @@ def field_value(pod: Object, path: str, sources: Sources) -> str:
 
 
 def _resource_value(pod: Object, container: Object, ref: Object) -> str:
-    """Read limits.cpu and its like, in units of the divisor, rounded up."""
+    """Read limits.cpu and its like in units of the divisor, rounded up; no limit is the node's."""
     containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
     name = ref.get("containerName")
     target = next((c for c in containers if c["name"] == name), container)
     kind, _, resource = ref["resource"].partition(".")
-    given = target.get("resources", {}).get(kind, {}).get(resource, "0")
+    unset = capacity().get(resource, "0") if kind == "limits" else "0"
+    given = target.get("resources", {}).get(kind, {}).get(resource, unset)
     divisor = parse_quantity(ref.get("divisor") or "1") or 1
     return str(math.ceil(parse_quantity(given) / divisor))
 

@@ -64,7 +64,7 @@ class Node:
     ) -> None:
         self._client, self._config, self._node = client, config, node
         self._addresses, self._images = addresses, images
-        self._capacity = _capacity(config.max_pods)
+        self._capacity = capacity() | {"pods": str(config.max_pods)}
         self._boot = str(uuid.uuid4())
 
     async def keep_status(self) -> None:
@@ -166,7 +166,7 @@ async def _keep(work: Callable[[], Awaitable[None]], period_s: float) -> None:
         await asyncio.sleep(period_s)
 
 
-def _capacity(max_pods: int) -> dict[str, str]:
+def capacity() -> dict[str, str]:
     """Read what this machine has; each node says it has all of it, as Kind's nodes do."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
@@ -175,7 +175,6 @@ def _capacity(max_pods: int) -> dict[str, str]:
         "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",
         "memory": f"{memory // 1024}Ki",
-        "pods": str(max_pods),
     }
 
 

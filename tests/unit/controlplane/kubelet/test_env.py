@@ -1,5 +1,6 @@
 """The environment of a container."""
 
+import os
 from typing import Any
 
 import pytest
@@ -51,6 +52,11 @@ def test_fields(path: str, value: str) -> None:
 def test_resources_are_rounded_up_to_the_divisor(resource: str, divisor: str, value: str) -> None:
     ref = {"resource": resource, "divisor": divisor}
     assert env_of({"name": "A", "valueFrom": {"resourceFieldRef": ref}}) == {"A": value}
+
+
+def test_a_limit_that_is_not_set_is_the_size_of_the_node() -> None:
+    ref = {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}
+    assert env_of(ref, resources={}) == {"A": str(os.cpu_count())}
 
 
 def test_later_variables_see_earlier_ones() -> None:
