@@ -51,10 +51,12 @@ class Limiter(threading.Thread):
             cgroup.usage_ns()
             code = process.poll()
             if code is not None:
-                _kill(cgroup)
+                cgroup.send(signal.SIGKILL)
                 cgroup.publish()
                 self._cgroups.pop(cgroup.mark, None)
-            return code
+        if code is not None:
+            _kill_marked(cgroup)
+        return code
 
     def signal_leader(self, cgroup: Cgroup, number: signal.Signals) -> None:
         """Signal the main process of a container that was not collected yet."""
@@ -65,7 +67,8 @@ class Limiter(threading.Thread):
         """Kill every process of a container, its strays included."""
         with self._lock:
             cgroup.scan()
-            _kill(cgroup)
+            cgroup.send(signal.SIGKILL)
+        _kill_marked(cgroup)
 
     def hold(self, cgroup: Cgroup, *, held: bool) -> None:
         """Stop a container whatever its quota says, or let it run on as far as its quota allows."""
@@ -117,7 +120,7 @@ class Limiter(threading.Thread):
             limit = cgroup.limits.memory_bytes
             if limit is not None and cgroup.memory_bytes > limit:
                 cgroup.oom_killed = True
-                _kill(cgroup)
+                cgroup.send(signal.SIGKILL)
             close = close or (limit is not None and cgroup.memory_bytes > _CLOSE_TO_LIMIT * limit)
         self._scan_at_ns = now_ns + (_CLOSE_SCAN_NS if close else _SCAN_NS)
         if now_ns >= self._publish_at_ns:
@@ -134,7 +137,6 @@ class Limiter(threading.Thread):
         return found
 
 
-def _kill(cgroup: Cgroup) -> None:
-    """Kill all that is known of a container, and whoever carries its mark."""
-    cgroup.send(signal.SIGKILL)
+def _kill_marked(cgroup: Cgroup) -> None:
+    """Kill whoever carries the container's mark; takes too long to keep the limiter waiting."""
     signal_marked(MARK, cgroup.mark, signal.SIGKILL)

@@ -40,14 +40,7 @@ async def test_a_pod_that_runs_once_succeeds_and_its_log_stays(node: KubeletUnde
 
 
 async def test_a_deleted_pod_passes_through_its_final_state(node: KubeletUnderTest) -> None:
-    phases: list[str] = []
-    node.registry.store.subscribe(
-        lambda change: (
-            phases.append(change.object.get("status", {}).get("phase", ""))
-            if change.kind == "Pod"
-            else None
-        )
-    )
+    phases = _phases(node)
     graceful = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); signal.pause()"
     node.create_pod("ends", "python", "-uc", f"print(1); {graceful}")
     await until(lambda: node.state("ends") == "running")
