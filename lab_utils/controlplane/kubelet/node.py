@@ -1,4 +1,4 @@
-"""The Node object of this kubelet and its heartbeat, the Lease.
+"""The Node object of this kubelet, its heartbeat (the Lease), and the addresses of its pods.
 
 A new node registers itself; after that its status is written only when something changed, or when
 somebody else (the node lifecycle controller) wrote that it is unknown.

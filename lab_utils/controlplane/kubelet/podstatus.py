@@ -109,13 +109,12 @@ def _conditions(
     conditions = [condition for name, condition in before.items() if name not in found]
     for name, (holds, reason, message) in found.items():
         status, last = "True" if holds else "False", before.get(name, {})
+        changed = last.get("status") != status
         condition = {
             "type": name,
             "observedGeneration": generation,
             "status": status,
-            "lastTransitionTime": last["lastTransitionTime"]
-            if last.get("status") == status
-            else now,
+            "lastTransitionTime": now if changed else last["lastTransitionTime"],
             "reason": reason,
             "message": message,
         }

@@ -7,6 +7,7 @@ of one machine can know: network and disk are absent rather than zero.
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -78,9 +79,11 @@ class Stats:
 
     def summary(self) -> Object:
         """Give /stats/summary."""
+        whole, disk = self._whole_node(), shutil.disk_usage("/")
+        space = {"availableBytes": disk.free, "capacityBytes": disk.total, "usedBytes": disk.used}
         node = {"nodeName": self._node, "startTime": rfc3339(self._started)}
-        pods = [_pod_summary(readings) for readings in self._by_pod()]
-        return {"node": node | _cpu_and_memory(self._whole_node()), "pods": pods}
+        node |= _cpu_and_memory(whole) | {"fs": {"time": rfc3339(whole.at), **space}}
+        return {"node": node, "pods": [_pod_summary(readings) for readings in self._by_pod()]}
 
     def cadvisor(self) -> str:
         """Give /metrics/cadvisor, for containers and for pods as a whole."""

@@ -27,11 +27,7 @@ from lab_utils.controlplane.kubelet.report import Reporter
 from lab_utils.controlplane.kubelet.runtime import Launch, Runtime, StartError
 from lab_utils.controlplane.kubelet.slot import Slot
 from lab_utils.controlplane.kubelet.stopping import stop_container
-from lab_utils.controlplane.kubelet.volumes import (
-    VolumeError,
-    volume_references,
-    write_volumes,
-)
+from lab_utils.controlplane.kubelet.volumes import VolumeError, volume_references, write_volumes
 from lab_utils.controlplane.status import ApiError, Object
 from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339, utc_now
 
