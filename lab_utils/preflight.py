@@ -56,7 +56,7 @@ def examine(settings: Settings) -> list[Check]:
         chosen,
         judge_python(sys.version_info[:3]),
         judge_memory(_available_memory()),
-        judge_addresses(_unbindable(["127.0.0.1", "127.200.1.1"]), sys.platform),
+        judge_addresses(_unbindable(["127.0.0.1", "127.200.1.1"])),
         judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         _state_folder(settings),
         _port(settings, backend),
@@ -87,14 +87,14 @@ def judge_memory(available_bytes: int) -> Check:
     return Check("memory", status, found, "Close other programs: the lab wants 1 GiB.")
 
 
-def judge_addresses(unbindable: Sequence[str], platform: str) -> Check:
-    """On Linux each pod of the embedded cluster has a loopback address of its own."""
+def judge_addresses(unbindable: Sequence[str]) -> Check:
+    """Each pod of the embedded cluster has a loopback address of its own."""
     if not unbindable:
         return Check("loopback addresses", "ok", "127.0.0.0/8 can be used")
     found = f"cannot bind {', '.join(unbindable)}"
-    if platform != "linux" and "127.0.0.1" not in unbindable:
-        return Check("loopback addresses", "ok", f"{found}: pods get a port each instead")
-    remedy = "Bring the loopback device up: `sudo ip link set lo up`."
+    remedy = (
+        "On Linux: `sudo ip link set lo up`. Other systems have only 127.0.0.1: use Kind there."
+    )
     return Check("loopback addresses", "fail", found, remedy)
 
 

@@ -21,7 +21,13 @@ from lab_utils.controlplane import launch
 from lab_utils.controlplane.config import ClusterConfig, Layout, NodeConfig, write_atomically
 from lab_utils.controlplane.endpoint import Endpoint
 from lab_utils.dockerfile import parse
-from lab_utils.errors import ClusterError, ClusterNotRunning, ImageError, InvalidInput
+from lab_utils.errors import (
+    BackendUnavailable,
+    ClusterError,
+    ClusterNotRunning,
+    ImageError,
+    InvalidInput,
+)
 from lab_utils.settings import Settings, cluster_root, project_root, show_path
 from lab_utils.waiting import wait_for
 
@@ -49,6 +55,11 @@ class EmbeddedBackend:
 
     def start(self, progress: Progress) -> None:
         """Attach to the cluster, or start it."""
+        if sys.platform != "linux":
+            raise BackendUnavailable(
+                f"The embedded cluster needs Linux, and this is {sys.platform}: each of its pods "
+                "has a loopback address of its own. Use Kind, or Linux in WSL 2 or elsewhere."
+            )
         config = self._config()
         if not self.is_running():
             require_free(config.host_ports.values())
@@ -171,7 +182,7 @@ class EmbeddedBackend:
 
     def fidelity(self) -> list[Fidelity]:
         """Say what is real and what is emulated."""
-        return [*_EVERYWHERE, *(_ON_LINUX if sys.platform == "linux" else _ELSEWHERE)]
+        return list(_FIDELITY)
 
     def _endpoint(self) -> Endpoint:
         endpoint = launch.find(self._layout.root)
@@ -197,7 +208,7 @@ class EmbeddedBackend:
         )
 
 
-_EVERYWHERE = [
+_FIDELITY = (
     Fidelity("API server", False, "the lab's own, for the resources it serves: same wire format"),
     Fidelity("controllers and scheduler", False, "the lab's own, by Kubernetes' documented rules"),
     Fidelity("nodes", False, "one kubelet process each, on this machine"),
@@ -207,12 +218,6 @@ _EVERYWHERE = [
     Fidelity("HTTP through the Service", True, "TCP on loopback, an endpoint per connection"),
     Fidelity("NetworkPolicy", False, "stored, not enforced"),
     Fidelity("memory limit", False, "resident size is watched; over the limit it is killed"),
-]
-_ON_LINUX = [
     Fidelity("pod addresses", True, "each pod has an address of its own in 127.0.0.0/8"),
     Fidelity("CPU limit", False, "stopped by SIGSTOP once its share of 100 ms is used up"),
-]
-_ELSEWHERE = [
-    Fidelity("pod addresses", False, "127.0.0.1 and a port of its own for each pod"),
-    Fidelity("CPU limit", False, "not enforced on this system: a pod may use more"),
-]
+)

@@ -1,7 +1,7 @@
 """Start, mark and sweep local processes so that none outlives its cluster.
 
-Two independent nets. On Linux every child asks the kernel to be killed when its parent dies. And
-every process of a cluster carries a mark in its environment that all its descendants inherit,
+Two independent nets, both of Linux. Every child asks the kernel to be killed when its parent dies.
+And every process of a cluster carries a mark in its environment that all its descendants inherit,
 however they fork, so that whoever is left can find and kill them all.
 """
 
@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import IO
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LINUX = sys.platform == "linux"
-_LIBC = ctypes.CDLL(None, use_errno=True) if _LINUX else None
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent dies; runs between fork and exec."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def spawn(
@@ -57,21 +55,9 @@ def marked(name: str, value: str) -> Iterator[int]:
 
 
 def _environments() -> Iterator[tuple[int, list[bytes]]]:
-    if not _LINUX:
-        yield from _environments_elsewhere()
-        return
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):  # gone, or another user's
             yield int(name), Path("/proc", name, "environ").read_bytes().split(b"\0")
-
-
-def _environments_elsewhere() -> Iterator[tuple[int, list[bytes]]]:
-    import psutil
-
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            pairs = process.environ().items()
-            yield process.pid, [f"{name}={value}".encode() for name, value in pairs]
 
 
 def signal_marked(name: str, value: str, number: signal.Signals) -> int:
