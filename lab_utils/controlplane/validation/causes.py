@@ -1,18 +1,14 @@
 """How Kubernetes words that a field is wrong: one small function per reason.
 
-Knows nothing of any field.
-
 Source:
     k8s.io/apimachinery/pkg/util/validation/field (errors.go)
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from lab_utils.controlplane.status import Cause
-
-NON_NEGATIVE = "must be greater than or equal to 0"
 
 
 def _show(value: Any) -> str:
@@ -22,12 +18,6 @@ def _show(value: Any) -> str:
 def invalid(field: str, value: Any, why: str) -> Cause:
     """Say that a value cannot be."""
     return Cause("FieldValueInvalid", f"Invalid value: {_show(value)}: {why}", field)
-
-
-def each_invalid(field: str, value: Any, reasons: Iterable[str]) -> Iterator[Cause]:
-    """Say why a value cannot be, once per reason."""
-    for why in reasons:
-        yield invalid(field, value, why)
 
 
 def required(field: str, why: str = "") -> Cause:
@@ -65,15 +55,3 @@ def too_long(field: str, limit: int) -> Cause:
 def immutable(field: str, value: Any) -> Cause:
     """Say that a field cannot be changed after creation."""
     return invalid(field, value, "field is immutable")
-
-
-def at_least_zero(field: str, value: int | None) -> Iterator[Cause]:
-    """Refuse a negative number."""
-    if value is not None and value < 0:
-        yield invalid(field, value, NON_NEGATIVE)
-
-
-def choice(field: str, value: Any, supported: Iterable[str]) -> Iterator[Cause]:
-    """Refuse a value that is set and none of those there are."""
-    if value is not None and value not in (options := tuple(supported)):
-        yield unsupported(field, value, options)

@@ -10,6 +10,9 @@ Source:
 
 import ipaddress
 import re
+from collections.abc import Callable
+
+Format = Callable[[str], list[str]]
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -50,29 +53,33 @@ _ENV_RULE = (
 )
 
 
-def _matches(pattern: str, value: str) -> bool:
-    return re.fullmatch(pattern, value, re.ASCII) is not None
+def _like(pattern: str, rule: str) -> Format:
+    return lambda value: [] if re.fullmatch(pattern, value, re.ASCII) else [rule]
 
 
-def _limit(value: str, size: int, unit: str = "characters") -> list[str]:
-    return [f"must be no more than {size} {unit}"] if len(value) > size else []
+def _at_most(size: int, unit: str = "characters") -> Format:
+    return lambda value: [f"must be no more than {size} {unit}"] if len(value) > size else []
 
 
-def dns_label(value: str) -> list[str]:
-    """Check a name of one part: `my-name`."""
-    return _limit(value, 63) + ([] if _matches(_LABEL, value) else [_LABEL_RULE])
+def _all(*formats: Format) -> Format:
+    return lambda value: [why for one in formats for why in one(value)]
+
+
+dns_label = _all(_at_most(63), _like(_LABEL, _LABEL_RULE))
+"""A name of one part: `my-name`."""
+dns_subdomain = _all(_at_most(253), _like(_SUBDOMAIN, _SUBDOMAIN_RULE))
+"""A name with dots: `example.com`."""
+label_value = _all(_at_most(63, "bytes"), _like(f"({_NAME_PART})?", _LABEL_VALUE_RULE))
+env_name = _like(r"[ -<>-~]+", _ENV_RULE)
+http_header = _like("[-A-Za-z0-9]+", _HEADER_RULE)
+percent = _like("[0-9]+%", _PERCENT_RULE)
+_name_part = _all(_at_most(63, "bytes"), _like(_NAME_PART, _NAME_PART_RULE))
 
 
 def dns_label_name(value: str) -> list[str]:
     """Check the name of a Service or Namespace: dots have a text of their own."""
-    if "." in value and _matches(_SUBDOMAIN, value):
-        return ["must not contain dots"]
-    return dns_label(value)
-
-
-def dns_subdomain(value: str) -> list[str]:
-    """Check a name with dots: `example.com`."""
-    return _limit(value, 253) + ([] if _matches(_SUBDOMAIN, value) else [_SUBDOMAIN_RULE])
+    has_dots = "." in value and not _like(_SUBDOMAIN, "no")(value)
+    return ["must not contain dots"] if has_dots else dns_label(value)
 
 
 def qualified_name(value: str) -> list[str]:
@@ -90,20 +97,13 @@ def qualified_name(value: str) -> list[str]:
         problems += [f"prefix part {text}" for text in dns_subdomain(prefix[0])]
     if not name:
         problems.append("name part must be non-empty")
-    problems += [f"name part {text}" for text in _limit(name, 63, "bytes")]
-    return problems + ([] if _matches(_NAME_PART, name) else [f"name part {_NAME_PART_RULE}"])
-
-
-def label_value(value: str) -> list[str]:
-    """Check the value of a label."""
-    good = not value or _matches(_NAME_PART, value)
-    return _limit(value, 63, "bytes") + ([] if good else [_LABEL_VALUE_RULE])
+    return problems + [f"name part {text}" for text in _name_part(name)]
 
 
 def port_name(value: str) -> list[str]:
     """Check the name of a port: at most 15 characters, a letter among them."""
-    problems = _limit(value, 15)
-    if not _matches("[-a-z0-9]+", value):
+    problems = _at_most(15)(value)
+    if not re.fullmatch("[-a-z0-9]+", value):
         problems.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     elif not re.search("[a-z]", value):
         problems.append("must contain at least one letter (a-z)")
@@ -112,11 +112,6 @@ def port_name(value: str) -> list[str]:
     elif value[0] == "-" or value[-1] == "-":
         problems.append("must not begin or end with a hyphen")
     return problems
-
-
-def port_number(value: int) -> list[str]:
-    """Check a port number."""
-    return [] if 1 <= value <= 65535 else ["must be between 1 and 65535, inclusive"]
 
 
 def ip_address(value: str) -> list[str]:
@@ -131,34 +126,32 @@ def ip_address(value: str) -> list[str]:
 def cidr(value: str) -> list[str]:
     """Check a network such as 10.0.0.0/8."""
     try:
-        ipaddress.ip_network(value, strict=False)
+        ipaddress.ip_network(value if "/" in value else "", strict=False)
     except ValueError:
         return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-    return (
-        [] if "/" in value else ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-    )
-
-
-def env_name(value: str) -> list[str]:
-    """Check the name of an environment variable."""
-    return [] if _matches(r"[ -<>-~]+", value) else [_ENV_RULE]
+    return []
 
 
 def config_key(value: str) -> list[str]:
     """Check a key of a ConfigMap or Secret."""
-    problems = _limit(value, 253)
-    if not _matches("[-._a-zA-Z0-9]+", value):
-        return [*problems, _CONFIG_KEY_RULE]
+    problems = _all(_at_most(253), _like("[-._a-zA-Z0-9]+", _CONFIG_KEY_RULE))(value)
     if value in (".", ".."):
-        return [*problems, f"must not be '{value}'"]
-    return [*problems, "must not start with '..'"] if value.startswith("..") else problems
+        problems.append(f"must not be '{value}'")
+    elif value.startswith("..") and not problems:
+        problems.append("must not start with '..'")
+    return problems
 
 
-def http_header(value: str) -> list[str]:
-    """Check the name of an HTTP header."""
-    return [] if _matches("[-A-Za-z0-9]+", value) else [_HEADER_RULE]
+def trimmed(value: str) -> list[str]:
+    """Check that there is no space around a text."""
+    return [] if value == value.strip() else ["must not have leading or trailing whitespace"]
 
 
-def percent(value: str) -> list[str]:
-    """Check a percentage such as "25%"."""
-    return [] if _matches("[0-9]+%", value) else [_PERCENT_RULE]
+def path(value: str) -> list[str]:
+    """Check a path that may not climb."""
+    return ["must not contain '..'"] if ".." in value.split("/") else []
+
+
+def relative_path(value: str) -> list[str]:
+    """Check a path that stays in the volume it is in."""
+    return (["must be a relative path"] if value.startswith("/") else []) + path(value)

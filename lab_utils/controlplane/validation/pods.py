@@ -1,273 +1,220 @@
-"""Which pods are right, and what may be changed of one.
+"""The checks of a pod that look at several fields at once.
 
 Source:
-    k8s.io/kubernetes/pkg/apis/core/validation (validation.go), whose order and texts these are.
+    k8s.io/kubernetes/pkg/apis/core/validation (validation.go), whose texts these are.
 """
 
-import difflib
-import json
 from collections.abc import Iterator
+from typing import Any
 
 from lab_utils.controlplane.status import Cause, Object
 from lab_utils.controlplane.validation import causes, formats
-from lab_utils.controlplane.validation.containers import (
-    PodFacts,
-    container_causes,
-    host_port_causes,
-    identity_causes,
-    local_path_causes,
-)
-from lab_utils.controlplane.validation.metadata import (
-    annotation_causes,
-    expression_causes,
-    label_causes,
-    selector_causes,
-)
+from lab_utils.controlplane.validation.checks import repeated, text
+from lab_utils.units import parse_quantity
 
-_RESTARTS = ("Always", "OnFailure", "Never")
-_DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_REQUIRED, _PREFERRED = (
-    f"{how}DuringSchedulingIgnoredDuringExecution" for how in ("required", "preferred")
-)
-_UPDATES_FORBIDDEN = (
-    "pod updates may not change fields other than `spec.containers[*].image`,"
-    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
-    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
-    "to 1 if it was previously negative)"
-)
+_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
+_FIELD_PATHS = (
+    "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
+    "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+)  # fmt: skip
+_MAP_PATHS = ("metadata.labels", "metadata.annotations")
+_ENV_SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
+_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
-def template_causes(template: Object, field: str) -> Iterator[Cause]:
-    """Check the template of a workload's pods."""
-    metadata = template.get("metadata", {})
-    yield from label_causes(metadata.get("labels"), f"{field}.metadata.labels")
-    yield from annotation_causes(metadata.get("annotations"), f"{field}.metadata.annotations")
-    yield from spec_causes(template.get("spec", {}), f"{field}.spec")
-
-
-def pod_causes(pod: Object) -> Iterator[Cause]:
-    """Check a new pod."""
-    yield from spec_causes(pod.get("spec", {}), "spec")
-    if pod.get("spec", {}).get("ephemeralContainers"):
-        yield causes.forbidden("spec.ephemeralContainers", "cannot be set on create")
-
-
-def spec_causes(spec: Object, field: str) -> Iterator[Cause]:
-    """Check a pod's spec."""
-    bad_volumes = list(_volume_list_causes(spec.get("volumes", []), f"{field}.volumes"))
-    yield from bad_volumes
-    wrong = {cause.field.split("]")[0] for cause in bad_volumes}
-    usable = [
-        volume.get("name")
-        for i, volume in enumerate(spec.get("volumes", []))
-        if f"{field}.volumes[{i}" not in wrong
+def pod_spec(spec: Object, at: str) -> Iterator[Cause]:
+    """Check what containers share: their names, ports of the host, volumes."""
+    containers = [
+        (container, f"{at}.{kind}[{i}]")
+        for kind in ("containers", "initContainers")
+        for i, container in enumerate(spec.get(kind, ()))
     ]
-    yield from _container_list_causes(spec, field, PodFacts(usable, spec.get("hostUsers", True)))
-    yield from causes.choice(f"{field}.restartPolicy", spec.get("restartPolicy"), _RESTARTS)
-    yield from causes.choice(f"{field}.dnsPolicy", spec.get("dnsPolicy"), _DNS)
-    yield from label_causes(spec.get("nodeSelector"), f"{field}.nodeSelector")
-    yield from _security_causes(spec, f"{field}.securityContext")
-    yield from _affinity_causes(spec.get("affinity", {}), f"{field}.affinity")
-    yield from _spread_causes(spec, f"{field}.topologySpreadConstraints")
-    deadline_s = spec.get("activeDeadlineSeconds")
-    if deadline_s is not None and not 1 <= deadline_s <= 2**31 - 1:
-        why = f"must be between 1 and {2**31 - 1}, inclusive"
-        yield causes.invalid(f"{field}.activeDeadlineSeconds", deadline_s, why)
-    for name in ("hostname", "subdomain"):
-        if spec.get(name):
-            problems = formats.dns_label(spec[name])
-            yield from causes.each_invalid(f"{field}.{name}", spec[name], problems)
-    yield from toleration_list_causes(spec.get("tolerations", []), f"{field}.tolerations")
-    for i, alias in enumerate(spec.get("hostAliases", [])):
-        problems = formats.ip_address(alias.get("ip", ""))
-        yield from causes.each_invalid(
-            f"{field}.hostAliases[{i}].ip", alias.get("ip", ""), problems
-        )
-    if spec.get("nodeName") and spec.get("schedulingGates"):
-        why = "cannot be set until all schedulingGates have been cleared"
-        yield causes.forbidden(f"{field}.nodeName", why)
+    yield from repeated((one.get("name"), f"{field}.name") for one, field in containers)
+    yield from repeated(
+        (_host_port(port), f"{at}.containers[{i}].ports[{j}].hostPort")
+        for i, container in enumerate(spec.get("containers", ()))
+        for j, port in enumerate(container.get("ports", ()))
+    )
+    # A volume of two kinds counts as none.
+    volumes = [one.get("name") for one in spec.get("volumes", ()) if len(one) <= 2]
+    for container, field in containers:
+        for i, mount in enumerate(container.get("volumeMounts", ())):
+            if mount.get("name") and mount["name"] not in volumes:
+                yield causes.not_found(f"{field}.volumeMounts[{i}].name", mount["name"])
 
 
-def _container_list_causes(spec: Object, field: str, facts: PodFacts) -> Iterator[Cause]:
-    names: set[str] = set()
-    if not spec.get("containers"):
-        yield causes.required(f"{field}.containers")
-    for kind in ("containers", "initContainers"):
-        for i, container in enumerate(spec.get(kind, [])):
-            at, name = f"{field}.{kind}[{i}]", container.get("name", "")
-            yield from container_causes(container, at, facts)
-            if name and name in names:
-                yield causes.duplicate(f"{at}.name", name)
-            names.add(name)
-    yield from host_port_causes(spec.get("containers", []), f"{field}.containers")
+def _host_port(port: Object) -> str:
+    number, protocol = port.get("hostPort"), port.get("protocol", "TCP")
+    return f"{protocol}/{port.get('hostIP', '')}/{number}" if number else ""
 
 
-def _volume_list_causes(volumes: list[Object], field: str) -> Iterator[Cause]:
-    names: set[str] = set()
-    for i, volume in enumerate(volumes):
-        at, name = f"{field}[{i}]", volume.get("name", "")
-        sources = [source for source in volume if source != "name"]
-        if not name:
-            yield causes.required(f"{at}.name")
-        else:
-            yield from causes.each_invalid(f"{at}.name", name, formats.dns_label(name))
-        if name in names:
-            yield causes.duplicate(f"{at}.name", name)
-        names.add(name)
-        for source in sorted(sources, key=lambda one: _VOLUME_ORDER.get(one, 9))[1:]:
-            yield causes.forbidden(f"{at}.{source}", "may not specify more than 1 volume type")
-        if len(sources) == 1:
-            yield from _source_causes(sources[0], volume[sources[0]], f"{at}.{sources[0]}")
+def mounts(items: list[Object] | None, at: str) -> Iterator[Cause]:
+    """Check where volumes are mounted; Kubernetes names no index for a bad subPath."""
+    paths = set()
+    for i, mount in enumerate(items or ()):
+        path = mount.get("mountPath")
+        if path and path in paths:
+            yield causes.invalid(f"{at}[{i}].mountPath", path, "must be unique")
+        paths.add(path)
+        yield from text(formats.relative_path)(mount.get("subPath"), f"{at}.subPath")
 
 
-_VOLUME_ORDER = {
-    "emptyDir": 0, "hostPath": 1, "secret": 2, "configMap": 3, "downwardAPI": 4, "projected": 5,
-}  # fmt: skip
+def volume(one: Object, at: str) -> Iterator[Cause]:
+    """Refuse a volume of several kinds."""
+    # The kinds the lab has come first, so that what is refused is what was added to them.
+    kinds = sorted((kind for kind in one if kind != "name"), key=lambda kind: kind != "emptyDir")
+    for kind in kinds[1:]:
+        yield causes.forbidden(f"{at}.{kind}", "may not specify more than 1 volume type")
 
 
-def _source_causes(kind: str, source: Object, field: str) -> Iterator[Cause]:
-    if kind == "configMap" and not source.get("name"):
-        yield causes.required(f"{field}.name")
-    if kind == "secret" and not source.get("secretName"):
-        yield causes.required(f"{field}.secretName")
-    if kind == "emptyDir" and str(source.get("sizeLimit", "")).startswith("-"):
-        why = "SizeLimit field must be a valid resource quantity"
-        yield causes.forbidden(f"{field}.sizeLimit", why)
-    if kind == "hostPath" and not source.get("path"):
-        yield causes.required(f"{field}.path")
-    elif kind == "hostPath" and ".." in source["path"].split("/"):
-        yield causes.invalid(f"{field}.path", source["path"], "must not contain '..'")
-    mode = source.get("defaultMode", 0)
-    if not 0 <= mode <= 0o777:
-        why = "must be a number between 0 and 0777 (octal), both inclusive"
-        yield causes.invalid(f"{field}.defaultMode", mode, why)
-    for i, item in enumerate(source.get("items", [])):
-        yield from local_path_causes(item.get("path", ""), f"{field}.items[{i}].path")
+def size_limit(amount: str | None, at: str) -> Iterator[Cause]:
+    """Refuse a negative size."""
+    if amount and amount.startswith("-"):
+        yield causes.forbidden(at, "SizeLimit field must be a valid resource quantity")
 
 
-def _security_causes(spec: Object, field: str) -> Iterator[Cause]:
-    yield from identity_causes(spec.get("securityContext", {}), field)
-    if spec.get("hostPID") and spec.get("shareProcessNamespace"):
-        why = "ShareProcessNamespace and HostPID cannot both be enabled"
-        yield causes.invalid(f"{field}.shareProcessNamespace", True, why)
+def ephemeral(containers: Any, at: str) -> Iterator[Cause]:
+    """Refuse what only a subresource adds."""
+    if containers:
+        yield causes.forbidden(at, "cannot be set on create")
 
 
-def _affinity_causes(affinity: Object, field: str) -> Iterator[Cause]:
-    node = affinity.get("nodeAffinity", {})
-    terms = node.get(_REQUIRED, {}).get("nodeSelectorTerms", [])
-    for i, term in enumerate(terms):
-        at = f"{field}.nodeAffinity.{_REQUIRED}.nodeSelectorTerms[{i}]"
-        yield from _node_term_causes(term, at)
-    for i, wish in enumerate(node.get(_PREFERRED, [])):
-        at = f"{field}.nodeAffinity.{_PREFERRED}[{i}]"
-        yield from _weight_causes(wish, at)
-        yield from _node_term_causes(wish.get("preference", {}), f"{at}.preference")
-    for kind in ("podAffinity", "podAntiAffinity"):
-        pods = affinity.get(kind, {})
-        for i, term in enumerate(pods.get(_REQUIRED, [])):
-            yield from _pod_term_causes(term, f"{field}.{kind}.{_REQUIRED}[{i}]")
-        for i, wish in enumerate(pods.get(_PREFERRED, [])):
-            at = f"{field}.{kind}.{_PREFERRED}[{i}]"
-            yield from _weight_causes(wish, at)
-            yield from _pod_term_causes(wish.get("podAffinityTerm", {}), f"{at}.podAffinityTerm")
+def env_variable(variable: Object, at: str) -> Iterator[Cause]:
+    """Refuse two values."""
+    if variable.get("value") and variable.get("valueFrom"):
+        why = "may not be specified when `value` is not empty"
+        yield causes.invalid(f"{at}.valueFrom", "", why)
 
 
-def _weight_causes(wish: Object, field: str) -> Iterator[Cause]:
-    weight = wish.get("weight", 0)
-    if not 1 <= weight <= 100:
-        yield causes.invalid(f"{field}.weight", weight, "must be in the range 1-100")
+def env_source(source: Object, at: str) -> Iterator[Cause]:
+    """Check that there is one source."""
+    if not source:
+        *most, last = (f"`{kind}`" for kind in _ENV_SOURCES)
+        yield causes.invalid(at, "", f"must specify one of: {', '.join(most)} or {last}")
+    elif len(source) > 1:
+        yield causes.invalid(at, "", "may not have more than one field specified at a time")
 
 
-def _node_term_causes(term: Object, field: str) -> Iterator[Cause]:
-    for i, rule in enumerate(term.get("matchExpressions", [])):
-        yield from expression_causes(rule, f"{field}.matchExpressions[{i}]", compares=True)
+def env_from(sources: list[Object] | None, at: str) -> Iterator[Cause]:
+    """Check that each item has a source."""
+    for source in sources or ():
+        if not {"configMapRef", "secretRef"} & set(source):
+            yield causes.invalid(at, "", "must specify one of: `configMapRef` or `secretRef`")
 
 
-def _pod_term_causes(term: Object, field: str) -> Iterator[Cause]:
-    yield from selector_causes(term.get("labelSelector", {}), f"{field}.labelSelector")
-    yield from _topology_key_causes(term.get("topologyKey", ""), f"{field}.topologyKey")
-
-
-def _topology_key_causes(key: str, field: str) -> Iterator[Cause]:
-    if not key:
-        yield causes.required(field, "can not be empty")
-    yield from causes.each_invalid(field, key, formats.qualified_name(key))
-
-
-def _spread_causes(spec: Object, field: str) -> Iterator[Cause]:
-    for i, rule in enumerate(spec.get("topologySpreadConstraints", [])):
-        at = f"{field}[{i}]"
-        if rule.get("maxSkew", 0) < 1:
-            yield causes.invalid(
-                f"{at}.maxSkew", rule.get("maxSkew", 0), "must be greater than zero"
-            )
-        yield from _topology_key_causes(rule.get("topologyKey", ""), f"{at}.topologyKey")
-        actions = ("DoNotSchedule", "ScheduleAnyway")
-        yield from causes.choice(
-            f"{at}.whenUnsatisfiable", rule.get("whenUnsatisfiable", ""), actions
-        )
-        yield from selector_causes(rule.get("labelSelector", {}), f"{at}.labelSelector")
-
-
-def toleration_list_causes(tolerations: list[Object], field: str) -> Iterator[Cause]:
-    """Check what a pod puts up with."""
-    for i, toleration in enumerate(tolerations):
-        at, operator = f"{field}[{i}]", toleration.get("operator", "Equal")
-        effect = toleration.get("effect", "")
-        if toleration.get("key"):
-            problems = formats.qualified_name(toleration["key"])
-            yield from causes.each_invalid(f"{at}.key", toleration["key"], problems)
-        elif operator != "Exists":
-            why = (
-                "operator must be Exists when `key` is empty, "
-                'which means "match all values and all keys"'
-            )
-            yield causes.invalid(f"{at}.operator", operator, why)
-        if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
-            why = "effect must be 'NoExecute' when `tolerationSeconds` is set"
-            yield causes.invalid(f"{at}.effect", effect, why)
-        yield from causes.choice(f"{at}.operator", operator, ("Equal", "Exists"))
-        if operator == "Exists" and toleration.get("value"):
-            why = "value must be empty when `operator` is 'Exists'"
-            yield causes.invalid(f"{at}.operator", toleration["value"], why)
-        if effect:
-            yield from causes.choice(f"{at}.effect", effect, _EFFECTS)
-
-
-def pod_update_causes(pod: Object, old: Object) -> Iterator[Cause]:
-    """Check what was changed of a pod: images, deadlines and more tolerations, nothing else."""
-    new_spec, old_spec = pod.get("spec", {}), old.get("spec", {})
-    if new_spec == old_spec:
+def field_ref(ref: Object | None, at: str) -> Iterator[Cause]:
+    """Check which field of its pod a variable takes; a volume may take more."""
+    if ref is None:
         return
-    for kind in ("containers", "initContainers"):
-        if len(new_spec.get(kind, [])) != len(old_spec.get(kind, [])):
-            why = "pod updates may not add or remove containers"
-            yield causes.forbidden(f"spec.{kind}", why)
-            return
-    before = _fixed_part(old_spec, old_spec)
-    after = _fixed_part(new_spec, old_spec)
-    if before != after:
-        yield causes.forbidden("spec", f"{_UPDATES_FORBIDDEN}\n{_diff(before, after)}")
+    path, at = ref.get("fieldPath", ""), f"{at}.fieldPath"
+    if not path:
+        yield causes.required(at)
+    elif path.partition("[")[0] not in (*_FIELD_PATHS, *_MAP_PATHS):
+        why = f"error converting fieldPath: field label not supported: {path}"
+        yield causes.invalid(at, path, why)
+    elif path not in _FIELD_PATHS and not path.endswith("']"):
+        yield causes.unsupported(at, path, _FIELD_PATHS)
 
 
-def _fixed_part(spec: Object, old: Object) -> Object:
-    """Take away what may change: what is left must be equal."""
-    kept = {key: value for key, value in spec.items() if key != "activeDeadlineSeconds"}
-    for kind in ("containers", "initContainers"):
-        if kind in kept:
-            kept[kind] = [one | {"image": ""} for one in kept[kind]]
-    if (
-        old.get("terminationGracePeriodSeconds", 0) < 0
-        and kept["terminationGracePeriodSeconds"] == 1
-    ):
-        kept["terminationGracePeriodSeconds"] = old["terminationGracePeriodSeconds"]
-    known = old.get("tolerations", [])
-    if all(one in kept.get("tolerations", []) for one in known):
-        kept["tolerations"] = known
-    return kept
+def handler(holder: Object | None, at: str) -> Iterator[Cause]:
+    """Check that a probe or hook does one thing."""
+    given = [name for name in _HANDLERS if name in (holder or {})]
+    if holder is not None and not given:
+        yield causes.required(at, "must specify a handler type")
+    for name in given[1:]:
+        yield causes.forbidden(f"{at}.{name}", "may not specify more than 1 handler type")
 
 
-def _diff(before: Object, after: Object) -> str:
-    old, new = (json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (before, after))
-    return "\n".join(list(difflib.unified_diff(old, new, lineterm=""))[2:]) + "\n"
+def probe(one: Object, at: str) -> Iterator[Cause]:
+    """Check a probe: what it does, and what only some probes may say."""
+    yield from handler(one, at)
+    is_readiness = at.endswith("readinessProbe")
+    grace_s, successes = one.get("terminationGracePeriodSeconds"), one.get("successThreshold", 1)
+    if is_readiness and grace_s is not None:
+        why = "must not be set for readinessProbes"
+        yield causes.invalid(f"{at}.terminationGracePeriodSeconds", grace_s, why)
+    if not is_readiness and successes > 1:
+        yield causes.invalid(f"{at}.successThreshold", successes, "must be 1")
+
+
+def http_headers(headers: list[Object] | None, at: str) -> Iterator[Cause]:
+    """Check the names of headers; Kubernetes names no index."""
+    for header in headers or ():
+        yield from text(formats.http_header)(header.get("name", ""), at)
+
+
+def security_context(security: Object, at: str) -> Iterator[Cause]:
+    """Refuse what contradicts itself."""
+    if security.get("privileged") and security.get("allowPrivilegeEscalation") is False:
+        why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        yield causes.invalid(at, security, why)
+
+
+def seccomp_profile(profile: Object, at: str) -> Iterator[Cause]:
+    """Check that a profile of the node is named."""
+    if profile.get("type") == "Localhost" and not profile.get("localhostProfile"):
+        why = "must be set when seccomp type is Localhost"
+        yield causes.required(f"{at}.localhostProfile", why)
+
+
+def toleration(one: Object, at: str) -> Iterator[Cause]:
+    """Check what a pod puts up with."""
+    operator, effect = one.get("operator", "Equal"), one.get("effect", "")
+    if not one.get("key") and operator != "Exists":
+        why = (
+            "operator must be Exists when `key` is empty, "
+            'which means "match all values and all keys"'
+        )
+        yield causes.invalid(f"{at}.operator", operator, why)
+    if one.get("tolerationSeconds") is not None and effect != "NoExecute":
+        why = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+        yield causes.invalid(f"{at}.effect", effect, why)
+    if operator == "Exists" and one.get("value"):
+        why = "value must be empty when `operator` is 'Exists'"
+        yield causes.invalid(f"{at}.operator", one["value"], why)
+
+
+def topology_key(key: Any, at: str) -> Iterator[Cause]:
+    """Check the label that says which nodes belong together."""
+    if not key:
+        yield causes.required(at, "can not be empty")
+    yield from text(formats.qualified_name, absent="")(key, at)
+
+
+def resources(holder: Object | None, at: str) -> Iterator[Cause]:
+    """Check requests and limits: each for itself, and one against the other."""
+    holder = holder or {}
+    limits, requests = holder.get("limits", {}), holder.get("requests", {})
+    for side, amounts in (("limits", limits), ("requests", requests)):
+        for name in sorted(amounts):
+            yield from _amount(name, amounts[name], f"{at}.{side}[{name}]")
+    for name in sorted(requests):
+        if name in limits:
+            yield from _against_limit(name, requests[name], limits[name], f"{at}.requests")
+        elif _is_extended(name):
+            why = "Limit must be set for non overcommitable resources"
+            yield causes.required(f"{at}.limits", why)
+
+
+def _is_extended(name: str) -> bool:
+    return "/" in name and not name.startswith("kubernetes.io/")
+
+
+def _amount(name: str, amount: str, at: str) -> Iterator[Cause]:
+    if "/" not in name and name not in _RESOURCES and not name.startswith("hugepages-"):
+        yield causes.invalid(at, name, "must be a standard resource type or fully qualified")
+        yield causes.invalid(at, name, "must be a standard resource for containers")
+    value = parse_quantity(amount)
+    if value < 0:
+        yield causes.invalid(at, amount, "must be greater than or equal to 0")
+    if _is_extended(name) and value % 1:
+        yield causes.invalid(at, amount, "must be an integer")
+
+
+def _against_limit(name: str, request: str, limit: str, at: str) -> Iterator[Cause]:
+    wanted, allowed = parse_quantity(request), parse_quantity(limit)
+    if _is_extended(name) and wanted != allowed:
+        yield causes.invalid(at, request, f"must be equal to {name} limit of {limit}")
+    elif wanted > allowed:
+        why = f"must be less than or equal to {name} limit of {limit}"
+        yield causes.invalid(at, request, why)
