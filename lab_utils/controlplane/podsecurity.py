@@ -7,12 +7,14 @@ Source:
     https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from lab_utils.controlplane.status import Object
 
 Check = Callable[[Object], str]
 """Takes a pod spec, gives the detail of what is wrong, or "" where nothing is."""
+IsBad = Callable[[Object], bool]
+"""Judges a security context."""
 
 _DEFAULT_CAPABILITIES = {
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
@@ -55,11 +57,8 @@ def message(level: str, found: Sequence[str]) -> str:
 
 
 def _containers(spec: Object) -> list[Object]:
-    return [
-        *spec.get("initContainers", ()),
-        *spec.get("containers", ()),
-        *spec.get("ephemeralContainers", ()),
-    ]
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    return [container for kind in kinds for container in spec.get(kind, ())]
 
 
 def _security(holder: Object) -> Object:
@@ -71,75 +70,103 @@ def _quote(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _name(containers: Sequence[Object]) -> str:
+def _s(items: Collection[object]) -> str:
+    return "s" if len(items) > 1 else ""
+
+
+def _uses(items: Collection[object]) -> str:
+    return "uses" if len(items) == 1 else "use"
+
+
+def _name(containers: Sequence[Object], what: str = "container") -> str:
     """Write `container "a"` or `containers "a", "b"`; "" for none."""
-    plural = "s" if len(containers) > 1 else ""
-    return (
-        f"container{plural} {_quote(c.get('name', '') for c in containers)}" if containers else ""
-    )
+    names = _quote(container.get("name", "") for container in containers)
+    return f"{what}{_s(containers)} {names}" if containers else ""
 
 
-def _each(text: str, is_bad: Callable[[Object], bool]) -> Check:
+def _bad_containers(spec: Object, is_bad: IsBad) -> str:
+    return _name([container for container in _containers(spec) if is_bad(_security(container))])
+
+
+def _each(text: str, is_bad: IsBad) -> Check:
     """Make a check of every container's security context."""
 
     def check(spec: Object) -> str:
-        bad = [container for container in _containers(spec) if is_bad(_security(container))]
-        return f"{_name(bad)} {text}" if bad else ""
+        bad = _bad_containers(spec, is_bad)
+        return f"{bad} {text}" if bad else ""
 
     return check
 
 
-def _pod_or_containers(text: str, is_bad: Callable[[Object], bool]) -> Check:
+def _pod_or_each(text: str, is_bad: IsBad) -> Check:
     """Make a check of the pod's security context and every container's."""
 
     def check(spec: Object) -> str:
-        bad = [container for container in _containers(spec) if is_bad(_security(container))]
-        setters = [who for who in ("pod" if is_bad(_security(spec)) else "", _name(bad)) if who]
-        return f"{' and '.join(setters)} {text}" if setters else ""
+        bad = ("pod" if is_bad(_security(spec)) else "", _bad_containers(spec, is_bad))
+        setters = " and ".join(filter(None, bad))
+        return f"{setters} {text}" if setters else ""
 
     return check
 
 
-def _profile_type(field: str, allowed: Sequence[str], name: str) -> Check:
-    """Make a check that a profile (seccomp, AppArmor) is not of another type."""
+def _set_somewhere(refused: Check, text: str, is_set: IsBad) -> Check:
+    """Make a check that nobody says no, and the pod or every container says yes."""
+    missing = _each(text, lambda context: not is_set(context))
 
     def check(spec: Object) -> str:
-        holders = [spec, *_containers(spec)]
-        types = {_security(holder).get(field, {}).get("type", allowed[0]) for holder in holders}
-        bad = sorted(types - set(allowed))
-        return _pod_or_containers(
-            f"must not set {name} to {_quote(bad)}",
-            lambda context: context.get(field, {}).get("type", allowed[0]) not in allowed,
-        )(spec)
+        if (problem := refused(spec)) or is_set(_security(spec)):
+            return problem
+        return f"pod or {missing(spec)}" if missing(spec) else ""
 
     return check
 
 
-_seccomp_not_forbidden = _profile_type(
-    "seccompProfile", _CONFINED, "securityContext.seccompProfile.type"
-)
+def _profile_type(field: str) -> Check:
+    """Make a check that a profile (seccomp, AppArmor) confines."""
+
+    def type_of(context: Object) -> str:
+        kind: str = context.get(field, {}).get("type", _CONFINED[0])
+        return kind
+
+    def check(spec: Object) -> str:
+        types = {type_of(_security(holder)) for holder in (spec, *_containers(spec))}
+        text = (
+            f"must not set securityContext.{field}.type to {_quote(sorted(types - {*_CONFINED}))}"
+        )
+        return _pod_or_each(text, lambda context: type_of(context) not in _CONFINED)(spec)
+
+    return check
+
+
+def _collect(
+    spec: Object, find: Callable[[Object], Collection[str]]
+) -> tuple[list[Object], set[str]]:
+    """Find the containers that have something they must not, and all they have of it."""
+    bad = [container for container in _containers(spec) if find(container)]
+    return bad, {value for container in bad for value in find(container)}
 
 
 def _added_capabilities(allowed: set[str]) -> Check:
+    def added(container: Object) -> set[str]:
+        return set(_security(container).get("capabilities", {}).get("add", ())) - allowed
+
     def check(spec: Object) -> str:
-        adding = [
-            (container, set(_security(container).get("capabilities", {}).get("add", ())) - allowed)
-            for container in _containers(spec)
-        ]
-        bad = [container for container, added in adding if added]
-        added = sorted(set().union(*(added for _, added in adding)))
-        text = f"must not include {_quote(added)} in securityContext.capabilities.add"
+        bad, names = _collect(spec, added)
+        text = f"must not include {_quote(sorted(names))} in securityContext.capabilities.add"
         return f"{_name(bad)} {text}" if bad else ""
 
     return check
 
 
-def _capabilities_restricted(spec: Object) -> str:
-    keeping = _each(
-        'must set securityContext.capabilities.drop=["ALL"]',
-        lambda context: "ALL" not in context.get("capabilities", {}).get("drop", ()),
-    )(spec)
-    return "; ".join(filter(None, (keeping, _added_capabilities({"NET_BIND_SERVICE"})(spec))))
+_keeps_capabilities = _each(
+    'must set securityContext.capabilities.drop=["ALL"]',
+    lambda context: "ALL" not in context.get("capabilities", {}).get("drop", ()),
+)
+_adds_capabilities = _added_capabilities({"NET_BIND_SERVICE"})
+
+
+def _capabilities(spec: Object) -> str:
+    return "; ".join(filter(None, (_keeps_capabilities(spec), _adds_capabilities(spec))))
 
 
 def _host_namespaces(spec: Object) -> str:
@@ -148,37 +175,28 @@ def _host_namespaces(spec: Object) -> str:
 
 
 def _host_path_volumes(spec: Object) -> str:
-    names = [volume.get("name", "") for volume in spec.get("volumes", ()) if "hostPath" in volume]
-    return f"volume{'s' if len(names) > 1 else ''} {_quote(names)}" if names else ""
+    return _name([one for one in spec.get("volumes", ()) if "hostPath" in one], "volume")
 
 
 def _host_ports(spec: Object) -> str:
-    using = [
-        (container, [str(p["hostPort"]) for p in container.get("ports", ()) if p.get("hostPort")])
-        for container in _containers(spec)
-    ]
-    bad = [container for container, ports in using if ports]
-    ports = sorted({port for _, ports in using for port in ports}, key=int)
-    verb = "uses" if len(bad) == 1 else "use"
-    plural = "s" if len(ports) > 1 else ""
-    return f"{_name(bad)} {verb} hostPort{plural} {', '.join(ports)}" if bad else ""
+    def taken(container: Object) -> list[str]:
+        return [str(p["hostPort"]) for p in container.get("ports", ()) if p.get("hostPort")]
+
+    bad, ports = _collect(spec, taken)
+    listed = ", ".join(sorted(ports, key=int))
+    return f"{_name(bad)} {_uses(bad)} hostPort{_s(ports)} {listed}" if bad else ""
 
 
 def _probe_hosts(spec: Object) -> str:
-    found: list[tuple[Object, str]] = []
-    for container in _containers(spec):
-        lifecycle = container.get("lifecycle", {})
-        handlers = [
-            container.get(f"{name}Probe", {}) for name in ("liveness", "readiness", "startup")
-        ]
-        handlers += [lifecycle.get("postStart", {}), lifecycle.get("preStop", {})]
-        for action in (h.get(a, {}) for h in handlers for a in ("httpGet", "tcpSocket")):
-            found += [(container, action["host"])] if action.get("host") else []
-    bad = list({container.get("name"): container for container, _ in found}.values())
-    hosts = sorted({host for _, host in found})
-    verb = "uses" if len(bad) == 1 else "use"
-    plural = "s" if len(hosts) > 1 else ""
-    return f"{_name(bad)} {verb} probe or lifecycle host{plural} {_quote(hosts)}" if bad else ""
+    def called(container: Object) -> list[str]:
+        probes = [container.get(f"{name}Probe") for name in ("liveness", "readiness", "startup")]
+        handlers = [*probes, *container.get("lifecycle", {}).values()]
+        actions = [(h or {}).get(name, {}) for h in handlers for name in ("httpGet", "tcpSocket")]
+        return [action["host"] for action in actions if action.get("host")]
+
+    bad, hosts = _collect(spec, called)
+    text = f"probe or lifecycle host{_s(hosts)} {_quote(sorted(hosts))}"
+    return f"{_name(bad)} {_uses(bad)} {text}" if bad else ""
 
 
 def _sysctls(spec: Object) -> str:
@@ -193,48 +211,14 @@ def _selinux_is_forbidden(context: Object) -> bool:
 
 
 def _restricted_volumes(spec: Object) -> str:
-    bad = [
-        (volume.get("name", ""), source)
-        for volume in spec.get("volumes", ())
-        for source in volume
-        if source != "name" and source not in _SAFE_VOLUMES
-    ]
-    if not bad:
-        return ""
-    sources = sorted({source for _, source in bad})
-    volumes = f"volume{'s' if len(bad) > 1 else ''} {_quote(name for name, _ in bad)}"
-    kinds = f"restricted volume type{'s' if len(sources) > 1 else ''} {_quote(sources)}"
-    return f"{volumes} {'use' if len(bad) > 1 else 'uses'} {kinds}"
-
-
-def _run_as_non_root(spec: Object) -> str:
-    refused = _pod_or_containers(
-        "must not set securityContext.runAsNonRoot=false",
-        lambda context: context.get("runAsNonRoot") is False,
-    )(spec)
-    if refused or _security(spec).get("runAsNonRoot"):
-        return refused
-    missing = _each(
-        "must set securityContext.runAsNonRoot=true",
-        lambda context: not context.get("runAsNonRoot"),
-    )(spec)
-    return f"pod or {missing}" if missing else ""
-
-
-def _seccomp_restricted(spec: Object) -> str:
-    refused = _seccomp_not_forbidden(spec)
-    if refused or "seccompProfile" in _security(spec):
-        return refused
-    missing = _each(
-        'must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"',
-        lambda context: "seccompProfile" not in context,
-    )(spec)
-    return f"pod or {missing}" if missing else ""
+    bad = [one for one in spec.get("volumes", ()) if set(one) - {"name"} - _SAFE_VOLUMES]
+    kinds = sorted({kind for one in bad for kind in set(one) - {"name"} - _SAFE_VOLUMES})
+    text = f"restricted volume type{_s(kinds)} {_quote(kinds)}"
+    return f"{_name(bad, 'volume')} {_uses(bad)} {text}" if bad else ""
 
 
 _BASELINE: tuple[tuple[str, Check], ...] = (
-    ("forbidden AppArmor profile", _profile_type(
-        "appArmorProfile", _CONFINED, "securityContext.appArmorProfile.type")),
+    ("forbidden AppArmor profile", _profile_type("appArmorProfile")),
     ("non-default capabilities", _added_capabilities(_DEFAULT_CAPABILITIES)),
     ("host namespaces", _host_namespaces),
     ("hostPath volumes", _host_path_volumes),
@@ -245,11 +229,11 @@ _BASELINE: tuple[tuple[str, Check], ...] = (
     ("procMount", _each(
         'must not set securityContext.procMount to "Unmasked"',
         lambda c: c.get("procMount", "Default") != "Default")),
-    ("seLinuxOptions", _pod_or_containers(
+    ("seLinuxOptions", _pod_or_each(
         "set forbidden securityContext.seLinuxOptions", _selinux_is_forbidden)),
-    ("seccompProfile", _seccomp_not_forbidden),
+    ("seccompProfile", _profile_type("seccompProfile")),
     ("forbidden sysctls", _sysctls),
-    ("hostProcess", _pod_or_containers(
+    ("hostProcess", _pod_or_each(
         "must not set securityContext.windowsOptions.hostProcess=true",
         lambda c: bool(c.get("windowsOptions", {}).get("hostProcess")))),
 )  # fmt: skip
@@ -260,11 +244,17 @@ _RESTRICTED: tuple[tuple[str, Check], ...] = (
     ("allowPrivilegeEscalation != false", _each(
         "must set securityContext.allowPrivilegeEscalation=false",
         lambda c: c.get("allowPrivilegeEscalation") is not False)),
-    ("unrestricted capabilities", _capabilities_restricted),
+    ("unrestricted capabilities", _capabilities),
     ("restricted volume types", _restricted_volumes),
-    ("runAsNonRoot != true", _run_as_non_root),
-    ("runAsUser=0", _pod_or_containers(
+    ("runAsNonRoot != true", _set_somewhere(
+        _pod_or_each("must not set securityContext.runAsNonRoot=false",
+                     lambda c: c.get("runAsNonRoot") is False),
+        "must set securityContext.runAsNonRoot=true", lambda c: bool(c.get("runAsNonRoot")))),
+    ("runAsUser=0", _pod_or_each(
         "must not set runAsUser=0", lambda c: c.get("runAsUser") == 0)),
-    ("seccompProfile", _seccomp_restricted),
+    ("seccompProfile", _set_somewhere(
+        _profile_type("seccompProfile"),
+        'must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"',
+        lambda c: "seccompProfile" in c)),
 )  # fmt: skip
 _LEVELS = {"baseline": _BASELINE, "restricted": _RESTRICTED}
