@@ -26,92 +26,66 @@ def json_patch(obj: Object, ops: list[Object]) -> Object:
     Raises:
         ApiError: 422, an operation cannot be applied.
     """
-    result = copy.deepcopy(obj)
+    # A pointer "/a/b" splits into "", "a" and "b": the whole object is just one more key.
+    root = {"": copy.deepcopy(obj)}
     try:
         for op in ops:
-            result = _operate(result, op)
+            _operate(root, op)
+        return root[""]
     except (KeyError, IndexError, ValueError, TypeError) as exc:
         message = "the server rejected our request due to an error in our request"
         raise ApiError(422, "Invalid", message, details={}) from exc
-    return result
 
 
-def _operate(obj: Any, op: Object) -> Any:
-    name, path = op["op"], _split(op["path"])
-    if name == "test":
-        if _get(obj, path) != op.get("value"):
-            raise ValueError(path)
-        return obj
-    if name in ("remove", "move"):
-        source = _split(op["from"]) if name == "move" else path
-        value = _remove(obj, source)
-        return obj if name == "remove" else _add(obj, path, value)
-    if name == "copy":
-        return _add(obj, path, copy.deepcopy(_get(obj, _split(op["from"]))))
-    if name == "replace":
-        return _replace(obj, path, op.get("value"))
+def _operate(root: Object, op: Object) -> None:
+    name, path, value = op["op"], op["path"], op.get("value")
+    if name == "move":
+        holder, key = _find(root, op["from"])
+        name, value = "add", holder.pop(key)
+    elif name == "copy":
+        name, value = "add", copy.deepcopy(_get(root, op["from"]))
     if name == "add":
-        return _add(obj, path, op.get("value"))
-    raise ValueError(name)
+        holder, key = _find(root, path, new=True)
+        if isinstance(holder, list):
+            holder.insert(key, value)
+        else:
+            holder[key] = value
+    elif name == "replace":
+        holder, key = _find(root, path)
+        holder[key] = value
+    elif name == "remove":
+        holder, key = _find(root, path)
+        holder.pop(key)
+    elif name != "test" or _get(root, path) != value:
+        raise ValueError(name)
 
 
-def _split(pointer: Any) -> list[str]:
-    if pointer == "":
-        return []
-    if not isinstance(pointer, str) or not pointer.startswith("/"):
+def _find(root: Object, pointer: Any, *, new: bool = False) -> tuple[Any, Any]:
+    """Find what holds a place, and the key or index of the place in it."""
+    if not isinstance(pointer, str) or pointer[:1] not in ("", "/"):
         raise ValueError(pointer)
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
+    *steps, last = [p.replace("~1", "/").replace("~0", "~") for p in pointer.split("/")]
+    holder: Any = root
+    for step in steps:
+        holder = holder[_key(holder, step)]
+    return holder, _key(holder, last, new=new)
 
 
-def _index(items: list[Any], part: str, limit: int) -> int:
-    index = int(part)
-    if not 0 <= index < limit:
+def _key(holder: Any, part: str, *, new: bool = False) -> Any:
+    if isinstance(holder, dict):
+        return part
+    if not isinstance(holder, list):
+        raise TypeError(part)
+    index = len(holder) if new and part == "-" else int(part)
+    if index not in range(len(holder) + new):
         raise IndexError(part)
     return index
 
 
-def _parent(obj: Any, path: list[str]) -> Any:
-    for part in path[:-1]:
-        obj = obj[_index(obj, part, len(obj))] if isinstance(obj, list) else obj[part]
-    if not isinstance(obj, dict | list):
-        raise TypeError(path)
-    return obj
-
-
-def _get(obj: Any, path: list[str]) -> Any:
+def _get(root: Object, pointer: Any) -> Any:
     """Read a value; an absent key reads as null, as in Kubernetes' implementation."""
-    if not path:
-        return obj
-    parent, last = _parent(obj, path), path[-1]
-    return (
-        parent[_index(parent, last, len(parent))] if isinstance(parent, list) else parent.get(last)
-    )
-
-
-def _add(obj: Any, path: list[str], value: Any) -> Any:
-    if not path:
-        return value
-    parent, last = _parent(obj, path), path[-1]
-    if isinstance(parent, dict):
-        parent[last] = value
-    elif last == "-":
-        parent.append(value)
-    else:
-        parent.insert(_index(parent, last, len(parent) + 1), value)
-    return obj
-
-
-def _replace(obj: Any, path: list[str], value: Any) -> Any:
-    if not path:
-        return value
-    parent, last = _parent(obj, path), path[-1]
-    parent[_index(parent, last, len(parent)) if isinstance(parent, list) else last] = value
-    return obj
-
-
-def _remove(obj: Any, path: list[str]) -> Any:
-    parent, last = _parent(obj, path), path[-1]
-    return parent.pop(_index(parent, last, len(parent)) if isinstance(parent, list) else last)
+    holder, key = _find(root, pointer)
+    return holder.get(key) if isinstance(holder, dict) else holder[key]
 
 
 def merge_patch(obj: Object, patch: Object) -> Object:
@@ -131,14 +105,8 @@ def merge_patch(obj: Object, patch: Object) -> Object:
 def strategic_merge_patch(kind: str, obj: Object, patch: Object) -> Object:
     """Apply a strategic merge patch: lists of things with a name merge by that name.
 
-    Args:
-        kind: A served kind: its type says which lists merge and by which key.
-        obj: The object as it is.
-        patch: The change, with the directives `$patch`, `$retainKeys`, `$setElementOrder/x` and
-            `$deleteFromPrimitiveList/x`.
-
-    Returns:
-        A new object.
+    The type of the kind says which lists merge and by which key; the patch may hold the directives
+    `$patch`, `$retainKeys`, `$setElementOrder/x` and `$deleteFromPrimitiveList/x`.
 
     Raises:
         ApiError: 500 as in Kubernetes, a directive or a merge key is wrong.

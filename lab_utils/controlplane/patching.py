@@ -10,7 +10,12 @@ from typing import Any
 from lab_utils.controlplane import schema
 from lab_utils.controlplane.decoding import require_name
 from lab_utils.controlplane.parsing import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
-from lab_utils.controlplane.patch import json_patch, merge_patch, strategic_merge_patch
+from lab_utils.controlplane.patch import (
+    go_text,
+    json_patch,
+    merge_patch,
+    strategic_merge_patch,
+)
 from lab_utils.controlplane.status import ApiError, Cause, Object, bad_request, invalid
 from lab_utils.controlplane.warn import warn
 
@@ -115,12 +120,3 @@ def _as_converter(why: str) -> str:
     if "." in wanted:
         return f"cannot restore struct from: {'slice' if seen == 'array' else seen}"
     return f"unrecognized type: {wanted}"
-
-
-def go_text(value: Any) -> str:
-    """Write a value as Go's `%v` does: `map[spec:map[replicas:2]]`."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{go_text(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(go_text(item) for item in value) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
