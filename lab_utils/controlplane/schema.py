@@ -8,6 +8,7 @@ the right type (that is `validation`).
 import base64
 import binascii
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,10 +28,10 @@ _OMITTED_ZEROS = frozenset({
 })  # fmt: skip
 # Strings that are pointers in Go, or always written: "" is a value.
 _KEPT_EMPTY = frozenset({("DiscoveryV1EndpointPort", "name"), ("V1Volume", "name")})
-_INTEGERS = {"int32": 2**31, "int64": 2**63}
 _GO_SCALARS = {"boolean": "bool", "bytes": "[]uint8", "number": "float64", "any": "interface {}"}
+_JSON_TYPES = {bool: "bool", str: "string", list: "array", dict: "object"}
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_LAYOUTS = {"time": "2006-01-02T15:04:05Z07:00", "microtime": "2006-01-02T15:04:05.000000Z07:00"}
+_ZEROS = {"boolean": False, "int32": 0, "int64": 0}
 
 
 class DecodeError(ValueError):
@@ -38,14 +39,7 @@ class DecodeError(ValueError):
 
 
 def check(kind: str, obj: Object) -> list[str]:
-    """Find what strict decoding refuses.
-
-    Args:
-        kind: A served kind.
-        obj: The object as it came.
-
-    Returns:
-        Texts like `unknown field "spec.foo"`, in the order of the document.
+    """Find what strict decoding refuses: texts like `unknown field "spec.foo"`, in order.
 
     Raises:
         ApiError: 400, a field has the wrong type.
@@ -94,10 +88,11 @@ class _Decoder:
         self.result: Object = self._struct(shapes.type_of(kind), obj, "", "")
 
     def _struct(self, struct: Type, obj: Object, path: str, go_path: str) -> Object:
+        """Decode an object; Go's messages give the path without the indices of lists."""
         result: Object = {}
         for name, value in obj.items():
             field = struct.fields.get(name)
-            inner, go_inner = _join(path, name), _join(go_path, name)
+            inner, go_inner = (f"{at}.{name}" if at else name for at in (path, go_path))
             if field is None:
                 self.unknown.append(f'unknown field "{inner}"')
                 continue
@@ -107,25 +102,26 @@ class _Decoder:
         return result
 
     def _value(self, type_name: str, value: Any, path: str, owner: tuple[Type, str]) -> Any:
-        struct = shapes.get_type(type_name)
         if value is None:
             return None
-        if type_name.startswith("[]"):
-            _expect(list, value, type_name, owner)
-            return [
-                self._item(type_name[2:], item, f"{path}[{i}]", owner)
-                for i, item in enumerate(value)
-            ]
-        if type_name.startswith("{}"):
-            _expect(dict, value, type_name, owner)
-            return {
-                key: self._item(type_name[2:], item, f"{path}.{key}", owner)
-                for key, item in value.items()
-            }
-        if struct is not None:
-            _expect(dict, value, type_name, owner)
-            return self._struct(struct, value, path, owner[1])
-        return _scalar(type_name, value, owner)
+        struct, item_type = shapes.get_type(type_name), type_name[2:]
+        try:
+            if type_name.startswith("[]"):
+                return [
+                    self._item(item_type, item, f"{path}[{i}]", owner)
+                    for i, item in enumerate(_of(list)(value))
+                ]
+            if type_name.startswith("{}"):
+                return {
+                    key: self._item(item_type, item, f"{path}.{key}", owner)
+                    for key, item in _of(dict)(value).items()
+                }
+            if struct is not None:
+                return self._struct(struct, _of(dict)(value), path, owner[1])
+            return _READERS[type_name](value) if type_name in _READERS else value
+        except TypeError as exc:
+            where = f"{owner[0].go_name}.{owner[1]} of type {_go_type(type_name)}"
+            raise DecodeError(f"json: cannot unmarshal {exc} into Go struct field {where}") from exc
 
     def _item(self, type_name: str, value: Any, path: str, owner: tuple[Type, str]) -> Any:
         """Decode what is inside a list or map, where null is the zero value of the type."""
@@ -134,19 +130,13 @@ class _Decoder:
             return round_to_milli(decoded or "0")
         if decoded is not None or type_name == "any":
             return decoded
-        if shapes.get_type(type_name):
-            return {}
-        return {"boolean": False, "int32": 0, "int64": 0}.get(type_name, "")
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+        return {} if shapes.get_type(type_name) else _ZEROS.get(type_name, "")
 
 
 def _is_omitted(struct: Type, name: str, field: shapes.Field, value: Any) -> bool:
     if value is None:
         return True
-    if value in ("", [], {}) and not isinstance(value, bool):
+    if value in ("", [], {}):
         is_struct = shapes.get_type(field.type) is not None
         return not is_struct and not field.required and (struct.name, name) not in _KEPT_EMPTY
     return not value and name in _OMITTED_ZEROS
@@ -163,56 +153,34 @@ def _go_type(type_name: str) -> str:
     return _GO_SCALARS.get(type_name, type_name)
 
 
-def _json_type(value: Any) -> str:
-    for types, name in (
-        (bool, "bool"), (str, "string"), (list, "array"), (dict, "object"),
-    ):  # fmt: skip
-        if isinstance(value, types):
-            return name
-    return "number"
+# What follows reads one value: a TypeError names the JSON type that came instead.
 
 
-def _mismatch(seen: str, type_name: str, owner: tuple[Type, str]) -> DecodeError:
-    struct, path = owner
-    return DecodeError(
-        f"json: cannot unmarshal {seen} into Go struct field {struct.go_name}.{path}"
-        f" of type {_go_type(type_name)}"
-    )
+def _of(wanted: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, wanted):
+            raise TypeError(_JSON_TYPES.get(type(value), "number"))
+        return value
+
+    return read
 
 
-def _expect(wanted: type, value: Any, type_name: str, owner: tuple[Type, str]) -> None:
-    if not isinstance(value, wanted):
-        raise _mismatch(_json_type(value), type_name, owner)
-
-
-def _scalar(type_name: str, value: Any, owner: tuple[Type, str]) -> Any:
-    if type_name in _INTEGERS:
-        return _integer(type_name, value, owner)
-    if type_name in _LAYOUTS:
-        return _time(type_name, value)
-    if type_name == "quantity":
-        return _quantity(value)
-    if type_name == "int-or-string":
-        if isinstance(value, str) or type(value) is int:
-            return value
-        raise DecodeError(f"json: cannot unmarshal {_json_type(value)} into Go value of type int32")
-    if type_name == "bytes":
-        return _bytes(value, owner)
-    if type_name == "boolean":
-        _expect(bool, value, type_name, owner)
-    elif type_name == "string":
-        _expect(str, value, type_name, owner)
-    return value
-
-
-def _integer(type_name: str, value: Any, owner: tuple[Type, str]) -> int:
-    limit = _INTEGERS[type_name]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = number and (isinstance(value, int) or value.is_integer())
-    if whole and -limit <= value < limit:
+def _integer(limit: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(_JSON_TYPES[type(value)])
+        if value % 1 or not -limit <= value < limit:
+            raise TypeError(f"number {value}")
         return int(value)
-    seen = f"number {value}" if number else _json_type(value)
-    raise _mismatch(seen, type_name, owner)
+
+    return read
+
+
+def _int_or_string(value: Any) -> int | str:
+    if isinstance(value, str) or type(value) is int:
+        return value
+    seen = _JSON_TYPES.get(type(value), "number")
+    raise DecodeError(f"json: cannot unmarshal {seen} into Go value of type int32")
 
 
 def _quantity(value: Any) -> str:
@@ -222,25 +190,25 @@ def _quantity(value: Any) -> str:
         raise DecodeError(str(exc)) from exc
 
 
-def _time(type_name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        seen = _json_type(value)
-        raise DecodeError(f"json: cannot unmarshal {seen} into Go value of type string")
-    try:
-        if not _RFC3339.fullmatch(value):
-            raise ValueError(value)
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        layout = _LAYOUTS[type_name]
-        text = f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"'
-        raise DecodeError(text) from None
-    digits = "microseconds" if type_name == "microtime" else "seconds"
-    return moment.isoformat(timespec=digits).removesuffix("+00:00") + "Z"
+def _time(layout: str, digits: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            seen = _JSON_TYPES.get(type(value), "number")
+            raise DecodeError(f"json: cannot unmarshal {seen} into Go value of type string")
+        try:
+            if not _RFC3339.fullmatch(value):
+                raise ValueError(value)
+            moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            text = f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"'
+            raise DecodeError(text) from None
+        return moment.isoformat(timespec=digits).removesuffix("+00:00") + "Z"
+
+    return read
 
 
-def _bytes(value: Any, owner: tuple[Type, str]) -> str:
-    _expect(str, value, "bytes", owner)
-    text = re.sub(r"[\r\n]", "", value)
+def _bytes(value: Any) -> str:
+    text = re.sub(r"[\r\n]", "", _of(str)(value))
     try:
         base64.b64decode(text, validate=True)
     except binascii.Error:
@@ -248,3 +216,11 @@ def _bytes(value: Any, owner: tuple[Type, str]) -> str:
         at = legal.end() if legal else 0
         raise DecodeError(f"illegal base64 data at input byte {at}") from None
     return text
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "string": _of(str), "boolean": _of(bool), "int32": _integer(2**31), "int64": _integer(2**63),
+    "time": _time("2006-01-02T15:04:05Z07:00", "seconds"),
+    "microtime": _time("2006-01-02T15:04:05.000000Z07:00", "microseconds"),
+    "quantity": _quantity, "int-or-string": _int_or_string, "bytes": _bytes,
+}  # fmt: skip
