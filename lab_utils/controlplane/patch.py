@@ -210,7 +210,9 @@ def _reorder(
     place = {str(key(item)): i for i, item in reversed(list(enumerate(original)))}
     result: list[Any] = []
     while by_patch and server_only:
-        ours, theirs = place.get(str(key(by_patch[0])), -1), place[str(key(server_only[0]))]
+        ours = place.get(str(key(by_patch[0])), -1)
+        # A key that is an object may have lost its nulls; what decodes the result refuses it.
+        theirs = place.get(str(key(server_only[0])), len(original))
         result.append(by_patch.pop(0) if ours < theirs else server_only.pop(0))
     return result + by_patch + server_only
 

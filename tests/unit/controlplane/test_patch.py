@@ -125,3 +125,10 @@ def test_what_kubectl_sends_to_remove_a_container_and_add_one():
 def test_a_directive_that_is_no_list_is_refused(directive, what):
     with pytest.raises(ApiError, match=f"invalid patch format of {what}"):
         strategic_merge_patch("Pod", {"spec": {"containers": []}}, {"spec": directive})
+
+
+def test_a_merge_key_that_is_an_object_is_left_to_the_decoder():
+    live = {"spec": {"hostAliases": [{"ip": "::1"}]}}
+    change = {"spec": {"hostAliases": [{"ip": {"x": None}}, {"ip": "::1"}]}}
+    result = strategic_merge_patch("Pod", live, change)
+    assert {"ip": {}} in result["spec"]["hostAliases"]
