@@ -1,10 +1,10 @@
-"""The checks of one field that the table in `fields` is made of.
+"""The checks of one field that the tables of rules are made of.
 
 A check takes a value, None where the field is absent, and the field's path, and gives the causes of
 a refusal. Most are made by a function here from what differs.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from lab_utils.controlplane.status import Cause
@@ -12,6 +12,11 @@ from lab_utils.controlplane.validation import causes, formats
 from lab_utils.controlplane.validation.formats import Format
 
 Check = Callable[[Any, str], Iterator[Cause]]
+Rows = Mapping[str, Mapping[str, Check]]
+"""Type -> field -> check, in the order of Kubernetes' causes; the field "" is the whole value.
+
+A field without a row may hold anything of its type; the rows of the types inside it still count.
+"""
 _MAX_ANNOTATIONS_BYTES = 256 * 1024
 _EMPTY: tuple[Any, ...] = (None, "", 0, [])
 
@@ -90,6 +95,7 @@ def repeated(places: Iterable[tuple[Any, str]]) -> Iterator[Cause]:
 
 
 at_least_zero = number(0, "must be greater than or equal to 0")
+protocol = one_of("SCTP", "TCP", "UDP")
 port_number = number(1, "must be between 1 and 65535, inclusive", 65535, absent=0)
 _port_name = text(formats.port_name)
 _percent = text(formats.percent)

@@ -1,7 +1,7 @@
-"""The checks of everything but pods that look at several fields at once.
+"""Which workloads, Services, budgets, configurations and other kinds are right.
 
 Source:
-    k8s.io/apimachinery/pkg/api/validation and k8s.io/kubernetes/pkg/apis/<group>/validation
+    k8s.io/kubernetes/pkg/apis/<group>/validation
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,25 @@ from collections.abc import Iterator
 from lab_utils.controlplane.selectors import label_selector
 from lab_utils.controlplane.status import Cause, Object
 from lab_utils.controlplane.validation import causes, formats
-from lab_utils.controlplane.validation.checks import Check, text
+from lab_utils.controlplane.validation.checks import (
+    Check,
+    Rows,
+    any_value,
+    at_least_zero,
+    count_or_percent,
+    each,
+    labels,
+    needed,
+    number,
+    one_of,
+    port,
+    port_number,
+    protocol,
+    share,
+    text,
+)
+from lab_utils.controlplane.validation.metadata import requirement
 
-_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _POD_SECURITY = "pod-security.kubernetes.io/"
 _LEVELS = ("privileged", "baseline", "restricted")
 _MAX_DATA_BYTES = 1024 * 1024
@@ -23,60 +39,7 @@ _SECRET_KEYS = {
 }
 
 
-def finalizer(name: str, at: str) -> Iterator[Cause]:
-    """Check the name of a finalizer."""
-    yield from text(formats.qualified_name)(name, at)
-    if "/" not in name and name not in _STANDARD_FINALIZERS:
-        why = "name is neither a standard finalizer name nor is it fully qualified"
-        yield causes.invalid(at, name, why)
-
-
-def owners(references: list[Object] | None, at: str) -> Iterator[Cause]:
-    """Check ownerReferences; Kubernetes names no index."""
-    references = references or []
-    for owner in references:
-        if not owner.get("apiVersion"):
-            yield causes.invalid(f"{at}.apiVersion", "", "version must not be empty")
-        for part in ("kind", "name", "uid"):
-            if not owner.get(part):
-                yield causes.invalid(f"{at}.{part}", "", "must not be empty")
-    controllers = [f"{o.get('kind')}/{o.get('name')}" for o in references if o.get("controller")]
-    if len(controllers) > 1:
-        why = (
-            "Only one reference can have Controller set to true. "
-            f'Found "true" in references for {" and ".join(controllers[:2])}'
-        )
-        yield causes.invalid(at, references, why)
-
-
-def requirement(rule: Object, at: str) -> Iterator[Cause]:
-    """Check one condition of a label selector."""
-    operator, values = rule.get("operator"), rule.get("values")
-    if operator in ("In", "NotIn"):
-        if not values:
-            why = "must be specified when `operator` is 'In' or 'NotIn'"
-            yield causes.required(f"{at}.values", why)
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            yield causes.forbidden(f"{at}.values", why)
-    else:
-        yield causes.invalid(f"{at}.operator", operator or "", "not a valid selector operator")
-    yield from text(formats.qualified_name)(rule.get("key", ""), f"{at}.key")
-
-
-def node_requirement(rule: Object, at: str) -> Iterator[Cause]:
-    """Check one condition of a node selector, which may also compare numbers."""
-    if rule.get("operator") not in ("Gt", "Lt"):
-        yield from requirement(rule, at)
-    elif len(rule.get("values", ())) != 1:
-        why = "must be specified single value when `operator` is 'Lt' or 'Gt'"
-        yield causes.required(f"{at}.values", why)
-
-
-def workload(kind: str) -> Check:
-    """Check that selector and template of a Deployment or ReplicaSet fit each other."""
-
+def _workload(kind: str) -> Check:
     def run(spec: Object, at: str) -> Iterator[Cause]:
         selector, template = spec.get("selector"), spec.get("template", {})
         labels = template.get("metadata", {}).get("labels")
@@ -113,8 +76,7 @@ def _deadline(spec: Object, at: str) -> Iterator[Cause]:
         yield causes.invalid(f"{at}.progressDeadlineSeconds", deadline_s, why)
 
 
-def strategy(one: Object, at: str) -> Iterator[Cause]:
-    """Check the type of a strategy, and what goes with it."""
+def _strategy(one: Object, at: str) -> Iterator[Cause]:
     kind, rolling = one.get("type"), one.get("rollingUpdate")
     if kind == "Recreate" and rolling is not None:
         why = "may not be specified when strategy `type` is 'Recreate'"
@@ -124,16 +86,14 @@ def strategy(one: Object, at: str) -> Iterator[Cause]:
         yield causes.unsupported(at, shown, ("Recreate", "RollingUpdate"))
 
 
-def rolling_update(one: Object, at: str) -> Iterator[Cause]:
-    """Refuse a roll-out that can make no step."""
+def _rolling_update(one: Object, at: str) -> Iterator[Cause]:
     unavailable = one.get("maxUnavailable", 0)
     if one.get("maxSurge", 0) in (0, "0%") and unavailable in (0, "0%"):
         why = "may not be 0 when `maxSurge` is 0"
         yield causes.invalid(f"{at}.maxUnavailable", unavailable, why)
 
 
-def disruption_budget(spec: Object, at: str) -> Iterator[Cause]:
-    """Refuse a budget with two bounds."""
+def _disruption_budget(spec: Object, at: str) -> Iterator[Cause]:
     least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
     if least is not None and most is not None:
         shown = {"MinAvailable": least, "Selector": spec.get("selector"), "MaxUnavailable": most,
@@ -141,8 +101,7 @@ def disruption_budget(spec: Object, at: str) -> Iterator[Cause]:
         yield causes.invalid(at, shown, "minAvailable and maxUnavailable cannot be both set")
 
 
-def service(spec: Object, at: str) -> Iterator[Cause]:
-    """Check what a type of Service needs and forbids."""
+def _service(spec: Object, at: str) -> Iterator[Cause]:
     kind, ports, address = spec.get("type"), spec.get("ports", []), spec.get("clusterIP")
     if not ports and address != "None" and kind != "ExternalName":
         yield causes.required(f"{at}.ports")
@@ -157,10 +116,10 @@ def service(spec: Object, at: str) -> Iterator[Cause]:
     if policy is not None and kind not in ("NodePort", "LoadBalancer"):
         why = "may only be set for externally-accessible services"
         yield causes.invalid(f"{at}.externalTrafficPolicy", policy, why)
-    for i, port in enumerate(ports):
-        if len(ports) > 1 and not port.get("name"):
+    for i, one in enumerate(ports):
+        if len(ports) > 1 and not one.get("name"):
             yield causes.required(f"{at}.ports[{i}].name")
-        if kind == "ClusterIP" and port.get("nodePort"):
+        if kind == "ClusterIP" and one.get("nodePort"):
             why = "may not be used when `type` is 'ClusterIP'"
             yield causes.forbidden(f"{at}.ports[{i}].nodePort", why)
     yield from _repeated_ports(ports, f"{at}.ports")
@@ -168,8 +127,8 @@ def service(spec: Object, at: str) -> Iterator[Cause]:
 
 def _repeated_ports(ports: list[Object], at: str) -> Iterator[Cause]:
     seen: set[tuple[str, int]] = set()
-    for i, port in enumerate(ports):
-        key = (port.get("protocol", "TCP"), port.get("port", 0))
+    for i, one in enumerate(ports):
+        key = (one.get("protocol", "TCP"), one.get("port", 0))
         if key in seen:
             shown = {"Name": "", "Protocol": key[0], "AppProtocol": None, "Port": key[1],
                      "TargetPort": 0, "NodePort": 0}  # fmt: skip
@@ -177,8 +136,7 @@ def _repeated_ports(ports: list[Object], at: str) -> Iterator[Cause]:
         seen.add(key)
 
 
-def namespace(new: Object, _at: str) -> Iterator[Cause]:
-    """Check the labels that choose Pod Security levels."""
+def _namespace(new: Object, _at: str) -> Iterator[Cause]:
     labels = new.get("metadata", {}).get("labels", {})
     for mode in ("enforce", "audit", "warn"):
         level = labels.get(f"{_POD_SECURITY}{mode}", "privileged")
@@ -191,8 +149,7 @@ def namespace(new: Object, _at: str) -> Iterator[Cause]:
             yield causes.invalid(field, version, 'must be "latest" or "v1.x"')
 
 
-def config_map(new: Object, _at: str) -> Iterator[Cause]:
-    """Check the keys of a ConfigMap and its size."""
+def _config_map(new: Object, _at: str) -> Iterator[Cause]:
     plain, binary = new.get("data", {}), new.get("binaryData", {})
     yield from _keys("data", plain)
     for key in sorted({*plain} & {*binary}):
@@ -212,8 +169,7 @@ def _decoded_size(data: Object) -> int:
     return sum(len(value) * 3 // 4 for value in data.values())
 
 
-def secret(new: Object, _at: str) -> Iterator[Cause]:
-    """Check the keys of a Secret, its size, and what its type asks for."""
+def _secret(new: Object, _at: str) -> Iterator[Cause]:
     data = new.get("data", {})
     yield from _keys("data", data)
     if _decoded_size(data) > _MAX_DATA_BYTES:
@@ -223,10 +179,57 @@ def secret(new: Object, _at: str) -> Iterator[Cause]:
             yield causes.required(f"data[{key}]")
 
 
-def event(new: Object, _at: str) -> Iterator[Cause]:
-    """Check that an event is in the namespace of what it is about."""
+def _event(new: Object, _at: str) -> Iterator[Cause]:
     about = new.get("involvedObject", {}).get("namespace", "")
     own = new.get("metadata", {}).get("namespace", "")
     if about != own and (about, own) != ("", "default"):
         why = "does not match event.namespace"
         yield causes.invalid("involvedObject.namespace", about, why)
+
+
+OBJECTS: Rows = {
+    "V1DeploymentSpec": {
+        "replicas": at_least_zero, "selector": needed(),
+        "": _workload("deployment"), "template": any_value, "strategy": any_value,
+        "minReadySeconds": at_least_zero, "revisionHistoryLimit": at_least_zero,
+        "progressDeadlineSeconds": at_least_zero,
+    },
+    "V1ReplicaSetSpec": {
+        "replicas": at_least_zero, "minReadySeconds": at_least_zero,
+        "selector": needed(), "": _workload("replicaset"),
+    },
+    "V1DeploymentStrategy": {"": _strategy},
+    "V1RollingUpdateDeployment": {
+        "maxUnavailable": share, "maxSurge": count_or_percent, "": _rolling_update,
+    },
+    "V1PodDisruptionBudgetSpec": {
+        "": _disruption_budget, "minAvailable": share, "maxUnavailable": share,
+        "selector": any_value,
+        "unhealthyPodEvictionPolicy": one_of("AlwaysAllow", "IfHealthyBudget"),
+    },
+    "V1LeaseSpec": {
+        "leaseDurationSeconds": number(1, "must be greater than 0"),
+        "leaseTransitions": at_least_zero,
+    },
+    "V1ServiceSpec": {
+        "": _service, "ports": any_value, "selector": labels,
+        "sessionAffinity": one_of("ClientIP", "None"),
+        "type": one_of("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"),
+    },
+    "V1ServicePort": {
+        "name": text(formats.dns_label), "port": port_number, "protocol": protocol,
+        "targetPort": port,
+    },
+    "V1EndpointSlice": {
+        "metadata": any_value, "addressType": needed(one_of("FQDN", "IPv4", "IPv6")),
+    },
+    "V1IPBlock": {"cidr": text(formats.cidr, absent="")},
+    "V1NetworkPolicySpec": {
+        "podSelector": any_value, "ingress": any_value, "egress": any_value,
+        "policyTypes": each(one_of("Ingress", "Egress")),
+    },
+    "V1Namespace": {"metadata": any_value, "": _namespace},
+    "V1ConfigMap": {"metadata": any_value, "": _config_map},
+    "V1Secret": {"metadata": any_value, "": _secret},
+    "CoreV1Event": {"metadata": any_value, "": _event},
+}  # fmt: skip

@@ -5,8 +5,7 @@ import pytest
 
 from lab_utils.controlplane import schema, shapes
 from lab_utils.controlplane.defaults import set_defaults
-from lab_utils.controlplane.validation import validate
-from lab_utils.controlplane.validation.fields import FIELDS
+from lab_utils.controlplane.validation import FIELDS, validate
 from tests.tools.golden import Create, creates
 
 NOT_HERE = {
