@@ -53,10 +53,10 @@ def server_side_apply(
         manager: Who applies.
         force: Take fields over from others.
         now: Time for managedFields.
-        subresource: Name of the subresource written through, or "".
+        subresource: What is written through, or "".
 
     Returns:
-        A new object with managedFields, before defaults. Equal to live where nothing changes.
+        A new object, before defaults; equal to live where nothing changes.
 
     Raises:
         ApiError: 409, another manager owns a field with another value; 500 as in Kubernetes, the
@@ -98,17 +98,8 @@ def record_update(
 ) -> Object:
     """Note in an object's managedFields what a create, update or patch has changed.
 
-    Args:
-        kind: A served kind.
-        old: The object before; None for a create.
-        new: The object after, defaults included.
-        manager: Who wrote.
-        now: Time for managedFields.
-        subresource: Name of the subresource written through, or "".
-        operation: "Update", or "Apply" after `server_side_apply`, which has noted it all.
-
-    Returns:
-        new with managedFields.
+    Args are those of `server_side_apply`; new has its defaults. An operation "Apply" has noted
+    everything itself.
     """
     if operation == "Apply":
         return new

@@ -72,14 +72,7 @@ DEFAULTS: Mapping[str, Object] = MappingProxyType({
 
 
 def set_defaults(kind: str, obj: Object) -> Object:
-    """Fill in what a client may leave out.
-
-    Args:
-        kind: A served kind.
-        obj: An object that has passed `schema.drop_unknown`.
-
-    Returns:
-        A new object.
+    """Give an object that has passed `schema.drop_unknown` with what its client left out.
 
     Source:
         https://github.com/kubernetes/kubernetes/tree/v1.36.0/pkg/apis (defaults.go of each group)

@@ -92,7 +92,7 @@ class _Decoder:
         result: Object = {}
         for name, value in obj.items():
             field = struct.fields.get(name)
-            inner, go_inner = (f"{at}.{name}" if at else name for at in (path, go_path))
+            inner, go_inner = _join(path, name), _join(go_path, name)
             if field is None:
                 self.unknown.append(f'unknown field "{inner}"')
                 continue
@@ -109,15 +109,15 @@ class _Decoder:
             if type_name.startswith("[]"):
                 return [
                     self._item(item_type, item, f"{path}[{i}]", owner)
-                    for i, item in enumerate(_of(list)(value))
+                    for i, item in enumerate(_list(value))
                 ]
             if type_name.startswith("{}"):
                 return {
                     key: self._item(item_type, item, f"{path}.{key}", owner)
-                    for key, item in _of(dict)(value).items()
+                    for key, item in _map(value).items()
                 }
             if struct is not None:
-                return self._struct(struct, _of(dict)(value), path, owner[1])
+                return self._struct(struct, _map(value), path, owner[1])
             return _READERS[type_name](value) if type_name in _READERS else value
         except TypeError as exc:
             where = f"{owner[0].go_name}.{owner[1]} of type {_go_type(type_name)}"
@@ -131,6 +131,10 @@ class _Decoder:
         if decoded is not None or type_name == "any":
             return decoded
         return {} if shapes.get_type(type_name) else _ZEROS.get(type_name, "")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _is_omitted(struct: Type, name: str, field: shapes.Field, value: Any) -> bool:
@@ -163,6 +167,9 @@ def _of(wanted: type) -> Callable[[Any], Any]:
         return value
 
     return read
+
+
+_list, _map = _of(list), _of(dict)
 
 
 def _integer(limit: int) -> Callable[[Any], int]:

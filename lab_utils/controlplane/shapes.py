@@ -64,7 +64,6 @@ _NAMED = Merge("name", ("name",))
 _TYPED = Merge("type", ("type",))
 _BY_IP = Merge("ip", ("ip",))
 _SET = Merge("", ())
-_ONE_OF = Merge("name", ("name",), retain_keys=True)
 MERGES: Mapping[tuple[str, str], Merge] = MappingProxyType({
     ("V1ObjectMeta", "ownerReferences"): Merge("uid", ("uid",)),
     ("V1ObjectMeta", "finalizers"): _SET,
@@ -72,25 +71,19 @@ MERGES: Mapping[tuple[str, str], Merge] = MappingProxyType({
     ("V1NodeStatus", "addresses"): _TYPED,
     ("V1NodeStatus", "conditions"): _TYPED,
     ("V1NamespaceStatus", "conditions"): _TYPED,
-    ("V1PodSpec", "volumes"): _ONE_OF,
+    ("V1PodSpec", "volumes"): Merge("name", ("name",), retain_keys=True),
     ("V1PodSpec", "initContainers"): _NAMED,
     ("V1PodSpec", "containers"): _NAMED,
-    ("V1PodSpec", "ephemeralContainers"): _NAMED,
     ("V1PodSpec", "imagePullSecrets"): _NAMED,
-    ("V1PodSpec", "schedulingGates"): _NAMED,
-    ("V1PodSpec", "resourceClaims"): _ONE_OF,
     ("V1PodSpec", "hostAliases"): _BY_IP,
     ("V1PodSpec", "topologySpreadConstraints"):
         Merge("topologyKey", ("topologyKey", "whenUnsatisfiable")),
     ("V1PodStatus", "conditions"): _TYPED,
     ("V1PodStatus", "podIPs"): _BY_IP,
     ("V1PodStatus", "hostIPs"): Merge("ip"),
-    ("V1PodStatus", "resourceClaimStatuses"): _ONE_OF,
     ("V1Container", "env"): _NAMED,
     ("V1Container", "ports"): Merge("containerPort", ("containerPort", "protocol")),
     ("V1Container", "volumeMounts"): Merge("mountPath", ("mountPath",)),
-    ("V1Container", "volumeDevices"): Merge("devicePath", ("devicePath",)),
-    ("V1ResourceRequirements", "claims"): Merge(None, ("name",)),
     ("V1ServiceAccount", "secrets"): _NAMED,
     ("V1ServiceSpec", "ports"): Merge("port", ("port", "protocol")),
     ("V1ServiceStatus", "conditions"): _TYPED,
@@ -98,8 +91,6 @@ MERGES: Mapping[tuple[str, str], Merge] = MappingProxyType({
     ("V1DeploymentStatus", "conditions"): _TYPED,
     ("V1ReplicaSetStatus", "conditions"): _TYPED,
     ("V1JobStatus", "conditions"): Merge("type"),
-    ("V1UncountedTerminatedPods", "succeeded"): Merge(None, ()),
-    ("V1UncountedTerminatedPods", "failed"): Merge(None, ()),
     ("V1PodDisruptionBudgetStatus", "conditions"): _TYPED,
     ("V2HorizontalPodAutoscalerStatus", "conditions"): _TYPED,
     ("V1Endpoint", "addresses"): Merge(None, ()),
@@ -108,8 +99,8 @@ MERGES: Mapping[tuple[str, str], Merge] = MappingProxyType({
 
 ATOMIC_TYPES = frozenset({
     "V1LabelSelector", "V1NodeSelector", "V1NodeSelectorTerm", "V1ObjectReference",
-    "V1LocalObjectReference", "V1TypedLocalObjectReference", "V1SecretReference",
-    "V1SecretKeySelector", "V1ConfigMapKeySelector", "V1ObjectFieldSelector",
+    "V1LocalObjectReference", "V1SecretKeySelector", "V1ConfigMapKeySelector",
+    "V1ObjectFieldSelector",
     "V1ResourceFieldSelector", "V1OwnerReference", "V2CrossVersionObjectReference",
 })  # fmt: skip
 """Types that have one owner in server-side apply, whatever is inside."""
@@ -143,14 +134,7 @@ def type_of(kind: str) -> Type:
 
 
 def fields(type_name: str) -> Mapping[str, Field]:
-    """List the fields of a type; empty for scalars, lists and maps.
-
-    Args:
-        type_name: A name such as `V1PodSpec`.
-
-    Returns:
-        name -> Field, in the order of the client's class.
-    """
+    """List the fields of a type by name; empty for scalars, lists and maps."""
     found = _load()[1].get(type_name)
     return found.fields if found else {}
 
