@@ -9,17 +9,18 @@ Source:
 """
 
 import copy
+from dataclasses import dataclass, replace
 
 from lab_utils.controlplane import schema, shapes
 from lab_utils.controlplane.fieldsets import (
     Child,
-    Tree,
-    common,
+    Fields,
     compare,
     fields_in,
-    minus,
-    paths,
-    union,
+    read,
+    readable,
+    with_parents,
+    write,
 )
 from lab_utils.controlplane.kinds import BY_NAME
 from lab_utils.controlplane.merging import duplicates, let_go, merge
@@ -28,10 +29,21 @@ from lab_utils.controlplane.status import ApiError, Object
 Owner = tuple[str, str, str]
 """Manager, operation (Apply or Update) and subresource: who has one entry of managedFields."""
 # Facts of the object, not wishes of a manager.
-_FACTS = (
-    ".", "f:name", "f:namespace", "f:uid", "f:creationTimestamp", "f:generation",
-    "f:managedFields", "f:resourceVersion", "f:selfLink",
-)  # fmt: skip
+_HEADS = {("f:apiVersion",), ("f:kind",)}
+_FACTS = {("f:metadata",)} | {
+    ("f:metadata", f"f:{name}")
+    for name in ("name", "namespace", "uid", "creationTimestamp", "generation", "managedFields",
+                 "resourceVersion", "selfLink")
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of managedFields; a new one is of the version that is served."""
+
+    fields: Fields
+    time: str
+    api_version: str = ""
 
 
 def server_side_apply(
@@ -67,23 +79,20 @@ def server_side_apply(
     entries = _entries(before)
     me: Owner = (manager, "Apply", subresource)
     named = fields_in(_root(kind, wish))
-    wanted = _without_facts(named)
     merged = merge(_root(kind, copy.deepcopy(before)), _root(kind, wish))
-    if me in entries:
-        others = [entry["fieldsV1"] for owner, entry in entries.items() if owner != me]
-        kept = union(named, *others)
-        merged = let_go(_root(kind, merged), entries[me]["fieldsV1"], kept)
-    changed, removed = (
-        _without_facts(tree) for tree in compare(_root(kind, before), _root(kind, merged))
-    )
-    if not force:
-        _refuse_conflicts(entries, me, changed)
     mine = entries.pop(me, None)
-    _take_away(entries, union(changed, removed))
-    if wanted:
-        same = mine is not None and mine["fieldsV1"] == wanted and not changed and not removed
-        entries[me] = mine if mine and same else _entry(kind, me, wanted, now)
-    return _with_entries(merged, entries)
+    if mine:
+        kept = named.union(*(entry.fields for entry in entries.values()))
+        merged = let_go(_root(kind, merged), with_parents(mine.fields) - with_parents(kept))
+    changed, removed = compare(_root(kind, before), _root(kind, merged))
+    changed, removed = _without_facts(changed), _without_facts(removed)
+    if not force:
+        _refuse_conflicts(entries, changed)
+    _take_away(entries, changed | removed)
+    if wanted := _without_facts(named):
+        same = mine and mine.fields == wanted and not changed and not removed
+        entries[me] = mine if mine and same else _Entry(wanted, now)
+    return _with_entries(kind, merged, entries)
 
 
 def record_update(
@@ -106,77 +115,72 @@ def record_update(
     entries = _entries(old or {})
     me: Owner = (manager, "Update", subresource)
     changed, removed = compare(_root(kind, old or {}), _root(kind, new))
-    changed = _without_facts(_written_through(kind, changed, subresource))
-    _take_away(entries, union(changed, removed))
+    untouched = _untouched(kind, subresource)
+    changed = {path for path in _without_facts(changed) if path[0] != f"f:{untouched}"}
+    _take_away(entries, changed | removed)
     if changed:
-        owned = union(entries[me]["fieldsV1"], changed) if me in entries else changed
-        entries[me] = _entry(kind, me, owned, now)
-    return _with_entries(new, entries)
+        kept = entries[me].fields if me in entries else set()
+        entries[me] = _Entry(kept | changed, now)
+    return _with_entries(kind, new, entries)
 
 
 def _root(kind: str, obj: Object) -> Child:
     return Child(shapes.type_of(kind).name, ("", ""), obj)
 
 
-def _written_through(kind: str, tree: Tree, subresource: str) -> Tree:
-    """Leave out what a write through this endpoint cannot touch."""
+def _untouched(kind: str, subresource: str) -> str:
+    """Name the field that a write through this endpoint cannot touch; "" for none."""
     if not BY_NAME[kind].has_status:
-        return tree
-    untouched = "f:spec" if subresource == "status" else "f:status"
-    return {token: inner for token, inner in tree.items() if token != untouched}
+        return ""
+    return "spec" if subresource == "status" else "status"
 
 
 def _writable(kind: str, obj: Object, subresource: str) -> Object:
-    kept = _written_through(kind, {f"f:{key}": value for key, value in obj.items()}, subresource)
-    return {token[2:]: value for token, value in kept.items()}
+    untouched = _untouched(kind, subresource)
+    return {key: value for key, value in obj.items() if key != untouched}
 
 
-def _without_facts(tree: Tree) -> Tree:
+def _without_facts(fields: Fields) -> Fields:
     """Leave out what nobody owns: names, versions, times."""
-    metadata = {k: v for k, v in tree.get("f:metadata", {}).items() if k not in _FACTS}
-    rest = {k: v for k, v in tree.items() if k not in ("f:apiVersion", "f:kind", "f:metadata")}
-    return {"f:metadata": metadata, **rest} if metadata else rest
+    return {path for path in fields if path[:2] not in _FACTS and path[:1] not in _HEADS}
 
 
-def _entries(obj: Object) -> dict[Owner, Object]:
+def _entries(obj: Object) -> dict[Owner, _Entry]:
     return {
-        (entry["manager"], entry["operation"], entry.get("subresource", "")): dict(entry)
-        for entry in obj.get("metadata", {}).get("managedFields", [])
+        (one["manager"], one["operation"], one.get("subresource", "")): _Entry(
+            read(one["fieldsV1"]), one.get("time", ""), one["apiVersion"]
+        )
+        for one in obj.get("metadata", {}).get("managedFields", [])
     }
 
 
-def _entry(kind: str, owner: Owner, fields: Tree, now: str) -> Object:
-    manager, operation, subresource = owner
-    entry = {
-        "manager": manager, "operation": operation, "apiVersion": BY_NAME[kind].api_version,
-        "time": now, "fieldsType": "FieldsV1", "fieldsV1": fields,
-    }  # fmt: skip
-    return entry | ({"subresource": subresource} if subresource else {})
-
-
-def _with_entries(obj: Object, entries: dict[Owner, Object]) -> Object:
-    def order(entry: Object) -> tuple[str, str, str]:
-        return entry["operation"], entry.get("time", ""), entry["manager"]
-
+def _with_entries(kind: str, obj: Object, entries: dict[Owner, _Entry]) -> Object:
+    listed = []
+    for owner, entry in sorted(entries.items(), key=lambda one: (one[0][1], one[1].time, one[0])):
+        row = {
+            "manager": owner[0], "operation": owner[1],
+            "apiVersion": entry.api_version or BY_NAME[kind].api_version, "time": entry.time,
+            "fieldsType": "FieldsV1", "fieldsV1": write(entry.fields), "subresource": owner[2],
+        }  # fmt: skip
+        listed.append({key: value for key, value in row.items() if value})
     metadata = {k: v for k, v in obj.get("metadata", {}).items() if k != "managedFields"}
-    listed = sorted(entries.values(), key=order)
     return obj | {"metadata": metadata | ({"managedFields": listed} if listed else {})}
 
 
-def _take_away(entries: dict[Owner, Object], fields: Tree) -> None:
+def _take_away(entries: dict[Owner, _Entry], fields: Fields) -> None:
     """Take fields from everyone who has them; who has nothing left is forgotten."""
     for owner, entry in list(entries.items()):
-        entry["fieldsV1"] = minus(entry["fieldsV1"], fields)
-        if not entry["fieldsV1"]:
+        kept = entry.fields - fields
+        entries[owner] = replace(entry, fields=kept)
+        if not kept:
             del entries[owner]
 
 
-def _refuse_conflicts(entries: dict[Owner, Object], me: Owner, changed: Tree) -> None:
+def _refuse_conflicts(others: dict[Owner, _Entry], changed: Fields) -> None:
     conflicts = [
-        (_describe(owner, entry), path)
-        for owner, entry in entries.items()
-        if owner != me
-        for path in paths(common(entry["fieldsV1"], changed))
+        (_describe(owner, entry), readable(path))
+        for owner, entry in others.items()
+        for path in sorted(entry.fields & changed)
     ]
     if not conflicts:
         return
@@ -189,10 +193,10 @@ def _refuse_conflicts(entries: dict[Owner, Object], me: Owner, changed: Tree) ->
     raise ApiError(409, "Conflict", message, details={"causes": causes})
 
 
-def _describe(owner: Owner, entry: Object) -> str:
+def _describe(owner: Owner, entry: _Entry) -> str:
     manager, operation, subresource = owner
     through = f' with subresource "{subresource}"' if subresource else ""
-    version = f" using {entry['apiVersion']}" if operation == "Update" else ""
+    version = f" using {entry.api_version}" if operation == "Update" else ""
     return f'"{manager}"{through}{version}'
 
 

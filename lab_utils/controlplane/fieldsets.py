@@ -1,8 +1,8 @@
-"""Sets of fields as `metadata.managedFields` writes them (FieldsV1), and their arithmetic.
+"""Sets of fields, and how `metadata.managedFields` writes them (FieldsV1).
 
-A set is a tree. Its keys are `f:<field or map key>`, `k:<keys of a list item>` and `v:<value in a
-set>`; an empty tree is a field that is in the set, and `"."` marks an inner node that is in the set
-itself. Knows the shapes of the types, but neither managers nor conflicts.
+A field is a path whose steps are `f:<field or map key>`, `k:<keys of a list item>` or `v:<value in
+a set>`. FieldsV1 is the tree of these steps: what is empty is in the set, and `"."` marks an inner
+node that is in the set itself. Knows the shapes of the types, but neither managers nor conflicts.
 
 Source:
     https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/object-meta/
@@ -10,13 +10,14 @@ Source:
 """
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from lab_utils.controlplane import shapes
+from lab_utils.controlplane.status import Object
 
-Tree = dict[str, Any]
+Path = tuple[str, ...]
+Fields = set[Path]
 _MARK = "."
 # Structs that Go holds by value from the root on: they are there before anybody sets them.
 _BY_VALUE = frozenset({
@@ -53,8 +54,11 @@ def open_value(part: Child) -> dict[str, Child] | None:
     if not isinstance(part.value, list) or keys is None:
         return None
     item_type = part.type.removeprefix("[]")
-    token = token_for_item if keys else token_for_value
-    return {token(item, keys): Child(item_type, ("", ""), item) for item in part.value}
+    return {
+        _token_for_item(item, keys) if keys else "v:" + json.dumps(item):
+            Child(item_type, ("", ""), item)
+        for item in part.value
+    }  # fmt: skip
 
 
 def _open_map(part: Child) -> dict[str, Child] | None:
@@ -72,7 +76,7 @@ def _open_map(part: Child) -> dict[str, Child] | None:
     }
 
 
-def token_for_item(item: Any, keys: tuple[str, ...]) -> str:
+def _token_for_item(item: Any, keys: tuple[str, ...]) -> str:
     """Name a list item by its keys: `k:{"name":"c"}`."""
     found = {key: item.get(key, shapes.KEY_DEFAULTS.get(key)) for key in sorted(keys)}
     return "k:" + json.dumps(
@@ -80,99 +84,84 @@ def token_for_item(item: Any, keys: tuple[str, ...]) -> str:
     )
 
 
-def token_for_value(item: Any, _keys: tuple[str, ...]) -> str:
-    """Name a value in a set: `v:"x"`."""
-    return "v:" + json.dumps(item)
-
-
-def fields_in(part: Child) -> Tree:
+def fields_in(part: Child, at: Path = ()) -> Fields:
     """Collect what an applied value says: leaves and list items, not the maps around them."""
-    tree: Tree = {}
+    found: Fields = set()
     for token, child in (open_value(part) or {}).items():
-        tree[token] = fields_in(child)
-        if token.startswith("k:"):
-            tree[token][_MARK] = {}
-    return tree
+        path = (*at, token)
+        inner = fields_in(child, path)
+        found |= inner
+        if not inner or token.startswith("k:"):
+            found.add(path)
+    return found
 
 
-def all_fields_in(part: Child) -> Tree:
-    """Collect every node of a value, inner ones too."""
-    tree = {token: all_fields_in(child) for token, child in (open_value(part) or {}).items()}
-    return {_MARK: {}, **tree} if tree else tree
+def _all_fields_in(part: Child, at: Path) -> Fields:
+    """Collect every node of a value, itself and the inner ones too."""
+    found = {at}
+    for token, child in (open_value(part) or {}).items():
+        found |= _all_fields_in(child, (*at, token))
+    return found
 
 
-def compare(old: Child, new: Child) -> tuple[Tree, Tree]:
+def compare(old: Child, new: Child, at: Path = ()) -> tuple[Fields, Fields]:
     """Compare two values of one type.
 
     Returns:
         What was added or changed, and what was removed.
     """
     before, after = open_value(old) or {}, open_value(new) or {}
-    changed: Tree = {}
-    removed = {token: all_fields_in(before[token]) for token in before if token not in after}
+    changed: Fields = set()
+    removed: Fields = set()
+    for token in before.keys() - after.keys():
+        removed |= _all_fields_in(before[token], (*at, token))
     for token, child in after.items():
+        path = (*at, token)
         if token not in before and not child.is_there_from_the_start:
-            changed[token] = all_fields_in(child)
+            changed |= _all_fields_in(child, path)
             continue
         was = before.get(token, child.with_value([] if isinstance(child.value, list) else {}))
         if was.value == child.value:
             continue
         if open_value(was) is None or open_value(child) is None:
-            changed[token] = {}
+            changed.add(path)
             continue
-        inner_changed, inner_removed = compare(was, child)
-        changed |= {token: inner_changed} if inner_changed else {}
-        removed |= {token: inner_removed} if inner_removed else {}
+        inner_changed, inner_removed = compare(was, child, path)
+        changed, removed = changed | inner_changed, removed | inner_removed
     return changed, removed
 
 
-def _is_member(tree: Tree | None) -> bool:
-    return tree is not None and (not tree or _MARK in tree)
+def read(tree: Object, at: Path = ()) -> Fields:
+    """Read FieldsV1."""
+    found = {at} if at and (not tree or _MARK in tree) else set()
+    for token in tree.keys() - {_MARK}:
+        found |= read(tree[token], (*at, token))
+    return found
 
 
-def _combine(left: Tree, right: Tree, keep: Callable[[bool, bool], bool]) -> Tree:
-    result: Tree = {}
-    for token in [*left, *(token for token in right if token not in left)]:
-        if token == _MARK:
-            continue
-        ours, theirs = left.get(token), right.get(token)
-        inner = _combine(ours or {}, theirs or {}, keep)
-        if keep(_is_member(ours), _is_member(theirs)):
-            result[token] = {_MARK: {}, **inner} if inner else {}
-        elif inner:
-            result[token] = inner
-    return result
+def write(fields: Fields) -> Object:
+    """Write FieldsV1."""
+    root: Object = {}
+    for path in sorted(fields):
+        node = root
+        for depth, token in enumerate(path, 1):
+            node = node.setdefault(token, {})
+            if depth < len(path) and path[:depth] in fields:
+                node[_MARK] = {}
+    return root
 
 
-def union(*trees: Tree) -> Tree:
-    """Collect the fields of any of the sets."""
-    result: Tree = {}
-    for tree in trees:
-        result = _combine(result, tree, lambda ours, theirs: ours or theirs)
-    return result
+def with_parents(fields: Fields) -> Fields:
+    """Add to a set the fields around those in it."""
+    return {path[:size] for path in fields for size in range(1, len(path) + 1)}
 
 
-def minus(left: Tree, right: Tree) -> Tree:
-    """Collect the fields of the first set that are not in the second."""
-    return _combine(left, right, lambda ours, theirs: ours and not theirs)
+def readable(path: Path) -> str:
+    """Write a field as people read it: `.spec.containers[name="c"].image`."""
+    return "".join(_step(token) for token in path)
 
 
-def common(left: Tree, right: Tree) -> Tree:
-    """Collect the fields of both sets."""
-    return _combine(left, right, lambda ours, theirs: ours and theirs)
-
-
-def paths(tree: Tree, prefix: str = "") -> Iterator[str]:
-    """List the fields of a set as people read them: `.spec.containers[name="c"].image`."""
-    for token in sorted(key for key in tree if key != _MARK):
-        path = prefix + readable(token)
-        if _is_member(tree[token]):
-            yield path
-        yield from paths(tree[token], path)
-
-
-def readable(token: str) -> str:
-    """Write one step of a path: `.image`, `[name="c"]` or `[="x"]`."""
+def _step(token: str) -> str:
     tag, _, rest = token.partition(":")
     if tag == "f":
         return f".{rest}"

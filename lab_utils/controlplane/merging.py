@@ -9,7 +9,7 @@ Source:
 from collections.abc import Iterator
 from typing import Any
 
-from lab_utils.controlplane.fieldsets import Child, Tree, open_value, readable
+from lab_utils.controlplane.fieldsets import Child, Fields, Path, open_value, readable
 
 
 def duplicates(part: Child, path: str) -> Iterator[str]:
@@ -22,10 +22,10 @@ def duplicates(part: Child, path: str) -> Iterator[str]:
         for item in part.value:
             token = next(iter(open_value(part.with_value([item])) or {}))
             if token in seen:
-                yield f"{path}: duplicate entries for key {readable(token)}"
+                yield f"{path}: duplicate entries for key {readable((token,))}"
             seen.append(token)
     for token, child in children.items():
-        yield from duplicates(child, path + readable(token))
+        yield from duplicates(child, path + readable((token,)))
 
 
 def merge(old: Child, new: Child) -> Any:
@@ -62,17 +62,15 @@ def _merge_lists(ours: dict[str, Child], theirs: dict[str, Child]) -> list[Any]:
     return list(result.values())
 
 
-def let_go(part: Child, last: Tree, kept: Tree) -> Any:
-    """Remove what the applier named last time and nobody names now."""
+def let_go(part: Child, gone: Fields, at: Path = ()) -> Any:
+    """Remove fields from a value."""
     children = open_value(part)
     if children is None:
         return part.value
     values = {
-        token: let_go(child, last[token], kept[token])
-        if token in last and token in kept
-        else child.value
+        token: let_go(child, gone, (*at, token))
         for token, child in children.items()
-        if token not in last or token in kept
+        if (*at, token) not in gone
     }
     if isinstance(part.value, list):
         return list(values.values())

@@ -73,6 +73,13 @@ def test_an_update_takes_the_fields_it_changes(case: dict):
     assert comparable(result) == comparable(case["after"])
 
 
+def test_who_removes_a_field_owns_it_no_more():
+    old = record_update("ConfigMap", None, config_map(a="1", b="1"), manager="m", now=NOW)
+    new = record_update("ConfigMap", old, old | {"data": {"a": "2"}}, manager="m", now=NOW)
+    (entry,) = new["metadata"]["managedFields"]
+    assert entry["fieldsV1"] == {"f:data": {".": {}, "f:a": {}}}
+
+
 def test_a_create_owns_everything_defaults_included():
     (case,) = patches("smp-container-image")
     created = copy.deepcopy(case.values[0]["before"])
