@@ -212,11 +212,8 @@ def _list_conflicts(conflicts: list[tuple[str, str]]) -> str:
 
 def _decode(kind: str, applied: Object) -> Object:
     """Read what is applied as strictly as Kubernetes does: nothing unknown, no item twice."""
-    problems = [
-        f".{text.split(chr(34))[1]}: field not declared in schema"
-        for text in schema.check(kind, applied)
-    ]
-    known = schema.drop_unknown(kind, applied)
+    known, unknown = schema.decode(kind, applied)
+    problems = [f".{text.split(chr(34))[1]}: field not declared in schema" for text in unknown]
     problems += duplicates(_root(kind, known), "")
     if not problems:
         return known

@@ -24,6 +24,7 @@ from lab_utils.controlplane.warn import warn
 
 MAX_BODY_BYTES = 3 * 2**20
 _SUMMARY_BYTES = 30
+_NO_JSON = "couldn't get version/kind; json parse error"
 _SCHEME = 'in scheme "pkg/api/legacyscheme/scheme.go:30"'
 _GO_TYPE = (
     r'struct { APIVersion string "json:\"apiVersion,omitempty\"";'
@@ -32,13 +33,7 @@ _GO_TYPE = (
 
 
 def decode(kind: str, api_version: str, body: bytes, content_type: str) -> Object:
-    """Read a body that must be an object of one kind.
-
-    Args:
-        kind: The kind the path stands for.
-        api_version: Its group and version.
-        body: What was sent.
-        content_type: JSON, YAML or "" for JSON.
+    """Read a body that must be an object of the kind its path stands for.
 
     Raises:
         ApiError: 400 or 415.
@@ -51,11 +46,7 @@ def decode(kind: str, api_version: str, body: bytes, content_type: str) -> Objec
             seen = "array" if isinstance(value, list) else "string"
             raise Unreadable(f"json: cannot unmarshal {seen} into Go value of type {_GO_TYPE}")
     except Unreadable as exc:
-        why = (
-            str(exc)
-            if content_type == YAML
-            else f"couldn't get version/kind; json parse error: {exc}"
-        )
+        why = f"{exc}" if content_type == YAML else f"{_NO_JSON}: {exc}"
         what = f"the object provided is unrecognized (must be of type {kind})"
         raise bad_request(f"{what}: {why} ({_summary(body)})") from exc
     obj: Object = value or {}
@@ -125,7 +116,7 @@ def decode_delete_options(body: bytes, content_type: str) -> Object:
     try:
         value = read(body, content_type)
     except Unreadable as exc:
-        raise bad_request(f"couldn't get version/kind; json parse error: {exc}") from exc
+        raise bad_request(f"{_NO_JSON}: {exc}") from exc
     options: Object = value if isinstance(value, dict) else {}
     given = options.get("kind") or "DeleteOptions"
     if given != "DeleteOptions":
@@ -138,23 +129,20 @@ def decode_delete_options(body: bytes, content_type: str) -> Object:
 def decode_strictly(row: Kind, body: bytes, content_type: str, validation: str) -> Object:
     """Read a served kind: unknown and duplicate fields are refused, warned of or dropped.
 
-    Args:
-        row: The kind the path stands for.
-        body: What was sent.
-        content_type: Its media type.
-        validation: "Strict", "Warn" or "Ignore".
+    Validation is "Strict", "Warn" or "Ignore".
 
     Raises:
         ApiError: 400 or 415.
     """
     obj = decode(row.name, row.api_version, body, content_type)
-    problems = [*duplicate_fields(obj), *schema.check(row.name, obj)]
+    known, unknown = schema.decode(row.name, obj)
+    problems = [*duplicate_fields(obj), *unknown]
     if problems and validation == "Strict":
         raise cannot_be_handled(row.name, f"strict decoding error: {', '.join(problems)}")
     if validation == "Warn":
         for problem in problems:
             warn(problem)
-    return schema.drop_unknown(row.name, obj)
+    return known
 
 
 def require_patch_type(content_type: str) -> None:

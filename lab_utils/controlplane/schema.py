@@ -38,24 +38,30 @@ class DecodeError(ValueError):
     """A value of the wrong type; the text is what Go's decoder says."""
 
 
-def check(kind: str, obj: Object) -> list[str]:
-    """Find what strict decoding refuses: texts like `unknown field "spec.foo"`, in order.
+def decode(kind: str, obj: Object) -> tuple[Object, list[str]]:
+    """Give an object as Kubernetes would write it again, and what strict decoding refuses.
+
+    Unknown fields, nulls and empty values are gone, quantities and times are in canonical form.
+    What was unknown comes as texts like `unknown field "spec.foo"`, in the order of the document.
 
     Raises:
         ApiError: 400, a field has the wrong type.
     """
-    return _decode_or_refuse(kind, obj).unknown
+    try:
+        decoder = _Decoder(kind, obj)
+    except DecodeError as exc:
+        raise cannot_be_handled(kind, str(exc)) from exc
+    return decoder.result, decoder.unknown
+
+
+def check(kind: str, obj: Object) -> list[str]:
+    """Find what strict decoding refuses."""
+    return decode(kind, obj)[1]
 
 
 def drop_unknown(kind: str, obj: Object) -> Object:
-    """Give the object as Kubernetes would write it again.
-
-    Unknown fields, nulls and empty values are gone, quantities and times are in canonical form.
-
-    Raises:
-        ApiError: 400, a field has the wrong type.
-    """
-    return _decode_or_refuse(kind, obj).result
+    """Give the object as Kubernetes would write it again."""
+    return decode(kind, obj)[0]
 
 
 def decode_error(kind: str, obj: Object) -> str | None:
@@ -65,13 +71,6 @@ def decode_error(kind: str, obj: Object) -> str | None:
     except DecodeError as exc:
         return str(exc)
     return None
-
-
-def _decode_or_refuse(kind: str, obj: Object) -> "_Decoder":
-    try:
-        return _Decoder(kind, obj)
-    except DecodeError as exc:
-        raise cannot_be_handled(kind, str(exc)) from exc
 
 
 def cannot_be_handled(kind: str, why: str) -> ApiError:
