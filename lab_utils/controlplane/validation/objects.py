@@ -58,7 +58,10 @@ def _workload(kind: str) -> Check:
 
 
 def _can_be_read(selector: Object) -> bool:
-    return not any([*requirement(rule, "")] for rule in selector.get("matchExpressions", ()))
+    return not any(
+        [*requirement(rule, "")] or formats.qualified_name(rule.get("key", ""))
+        for rule in selector.get("matchExpressions", ())
+    )
 
 
 def _template(pod: Object, at: str) -> Iterator[Cause]:

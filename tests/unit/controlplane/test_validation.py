@@ -145,6 +145,12 @@ def test_the_status_of_a_deployment_must_add_up():
     ]
 
 
+def test_a_selector_without_a_key_is_refused():
+    selector = {"matchExpressions": [{"operator": "Exists"}]}
+    fields = [cause.field for cause in validate("Deployment", deployment(selector=selector), None)]
+    assert {*fields} == {"spec.selector", "spec.selector.matchExpressions[0].key"}
+
+
 def test_a_variable_may_come_from_a_file_of_a_volume():
     source = {"fileKeyRef": {"volumeName": "v", "path": "settings", "key": "A"}}
     env = [{"name": "A", "valueFrom": source}]
