@@ -27,6 +27,14 @@ def parse_rfc3339(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
+# Below so many of a unit, a span is written in these units.
+_SPANS = (
+    (2, "m", "s", ""), (10, "m", "m", "s"), (3, "h", "m", ""), (8, "h", "h", "m"),
+    (48, "h", "h", ""), (8, "d", "d", "h"), (2, "y", "d", ""), (8, "y", "y", "d"),
+)  # fmt: skip
+
+
 def human_duration(duration_s: float) -> str:
     """Write a time span as `kubectl get` does: `47s`, `2m35s`, `12m`, `5h`, `3d4h`, `2y`.
 
@@ -37,24 +45,9 @@ def human_duration(duration_s: float) -> str:
     if seconds < -1:
         return "<invalid>"
     seconds = max(seconds, 0)
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    years = days // 365
-    if minutes < 2:
-        return f"{seconds}s"
-    if minutes < 10:
-        return _two(minutes, "m", seconds % 60, "s")
-    if hours < 3:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    if days < 8:
-        return _two(days, "d", hours % 24, "h")
-    if years < 2:
-        return f"{days}d"
-    return _two(years, "y", days % 365, "d") if years < 8 else f"{years}y"
-
-
-def _two(first: int, unit: str, second: int, smaller: str) -> str:
-    return f"{first}{unit}{second}{smaller}" if second else f"{first}{unit}"
+    for bound, of, unit, smaller in _SPANS:
+        if seconds < bound * _UNITS[of]:
+            count, rest = divmod(seconds, _UNITS[unit])
+            second = rest // _UNITS[smaller] if smaller else 0
+            return f"{count}{unit}" + (f"{second}{smaller}" if second else "")
+    return f"{seconds // _UNITS['y']}y"

@@ -71,7 +71,7 @@ ENDED = state("d", terminated={"exitCode": 0, "reason": "Completed"})
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_pod_is_summed_up_in_a_word(pod: dict, status: str, ready: str) -> None:
-    assert (pod_status(pod), pod_ready(pod, 0)) == (status, ready)
+    assert (pod_status(pod, 0), pod_ready(pod, 0)) == (status, ready)
 
 
 def test_restarts_say_when_the_last_one_was() -> None:
