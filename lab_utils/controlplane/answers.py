@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from lab_utils.controlplane.discovery import groups
 from lab_utils.controlplane.encoding import to_json
 from lab_utils.controlplane.parsing import JSON
 from lab_utils.controlplane.status import ApiError, Object
@@ -18,9 +19,8 @@ def json_answer(
 ) -> web.Response:
     """Answer with a document."""
     body = document if isinstance(document, bytes) else to_json(document)
-    return web.Response(
-        status=status, body=body, headers={"Content-Type": media} | dict(headers or {})
-    )
+    sent = {"Content-Type": media} | dict(headers or {})
+    return web.Response(status=status, body=body, headers=sent)
 
 
 def success(code: int, details: Object | None = None) -> web.Response:
@@ -33,15 +33,20 @@ def success(code: int, details: Object | None = None) -> web.Response:
 def refusal(error: ApiError, *, is_head: bool = False) -> web.Response:
     """Answer with the Status of an error."""
     status = {key: value for key, value in error.as_status().items() if value != ""}
-    headers = {}
     retry_s = (error.details or {}).get("retryAfterSeconds")
-    if retry_s:
-        headers["Retry-After"] = str(retry_s)
+    headers = {"Retry-After": str(retry_s)} if retry_s else {}
     return json_answer(b"" if is_head else to_json(status), status=error.code, headers=headers)
 
 
-def page_not_found() -> web.Response:
-    """Answer that nothing is there, as for a path below which no API is."""
+def absent(path: str) -> web.Response:
+    """Answer for a path that nothing is at: in plain text where not even an API group is.
+
+    Raises:
+        ApiError: 404, the path is below an API.
+    """
+    first, group, *_ = [*path.split("/")[1:], "", ""]
+    if first == "api" or (first == "apis" and group in groups()):
+        raise no_such_resource()
     return web.Response(status=404, text="404 page not found\n")
 
 

@@ -19,13 +19,14 @@ _IMMORTAL = ("default", "kube-system", "kube-public")
 
 
 @dataclass(frozen=True)
-class DeleteRequest:
-    """What a client says about a deletion; None leaves it to the kind."""
+class DeleteOptions:
+    """How a deletion is to be done; None leaves it to the kind."""
 
-    uid: str | None = None
-    resource_version: str | None = None
+    dry_run: bool = False
     grace_s: int | None = None
     propagation: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
 
 
 def is_final(obj: Object) -> bool:
@@ -43,7 +44,7 @@ def is_over(obj: Object) -> bool:
     return "deletionTimestamp" in metadata and not waiting and is_final(obj)
 
 
-def check_request(row: Kind, live: Object, request: DeleteRequest) -> None:
+def check_request(row: Kind, live: Object, options: DeleteOptions) -> None:
     """Refuse a deletion that means another object, or one that may not go.
 
     Raises:
@@ -54,28 +55,28 @@ def check_request(row: Kind, live: Object, request: DeleteRequest) -> None:
     if row.name == "Namespace" and metadata["name"] in _IMMORTAL:
         why = "this namespace may not be deleted"
         raise forbidden(row.group, row.plural, metadata["name"], why)
-    if request.uid not in (None, uid):
+    if options.uid not in (None, uid):
         why = (
-            f"the UID in the precondition ({request.uid}) does not match the UID in record "
+            f"the UID in the precondition ({options.uid}) does not match the UID in record "
             f"({uid}). The object might have been deleted and then recreated"
         )
         raise conflict(row.group, row.name, metadata["name"], why)
-    if request.resource_version not in (None, version):
+    if options.resource_version not in (None, version):
         why = (
-            f"the ResourceVersion in the precondition ({request.resource_version}) does not match "
+            f"the ResourceVersion in the precondition ({options.resource_version}) does not match "
             f"the ResourceVersion in record ({version}). The object might have been modified"
         )
         raise conflict(row.group, row.name, metadata["name"], why)
 
 
-def begin(live: Object, request: DeleteRequest, now: datetime) -> Object:
+def begin(live: Object, options: DeleteOptions, now: datetime) -> Object:
     """Give the object as a DELETE leaves it; the same object when it changes nothing."""
     if live["kind"] == "Namespace":
         return _terminate_namespace(live, now)
     new = copy.deepcopy(live)
-    _set_finalizer(new["metadata"], request.propagation)
+    _set_finalizer(new["metadata"], options.propagation)
     if live["kind"] == "Pod":
-        return _shorten_pod(new, live, request.grace_s, now)
+        return _shorten_pod(new, live, options.grace_s, now)
     if "deletionTimestamp" in new["metadata"]:
         return live if new == live else new
     if is_final(new):

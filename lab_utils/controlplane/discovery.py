@@ -5,7 +5,6 @@ all (aggregated), say the same. Documents are made once.
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
 """
 
-import hashlib
 from collections.abc import Iterator
 from functools import cache
 
@@ -14,6 +13,9 @@ from lab_utils.controlplane.status import Object
 
 VERSION = "v1.36.2"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+HEALTH = ("/healthz", "/livez", "/readyz")
+"""What needs no token: it says only that the server lives."""
+_OPTIONAL = ("shortNames", "categories")
 _READ_WRITE = ("get", "patch", "update")
 _PROXY = ("create", "delete", "get", "patch", "update")
 SUBRESOURCES: dict[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = {
@@ -33,8 +35,7 @@ def subresources(row: Kind) -> tuple[str, ...]:
     return tuple(sorted((*row.subresources, *(("status",) if row.has_status else ()))))
 
 
-def version() -> Object:
-    """Say which Kubernetes this server speaks for."""
+def _version() -> Object:
     major, minor, _ = VERSION.removeprefix("v").split(".")
     return {
         "major": major,
@@ -63,15 +64,24 @@ def groups() -> list[str]:
     return list(dict.fromkeys(group for group, _ in group_versions() if group))
 
 
-def core_versions(address: str) -> Object:
-    """Give the document at /api."""
-    server = {"clientCIDR": "0.0.0.0/0", "serverAddress": address}
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [server]}
+def root(group: str, version: str) -> str:
+    """Give the path of a group version: `/api/v1`, `/apis/apps/v1`."""
+    return f"/apis/{group}/{version}" if group else f"/api/{version}"
 
 
-def group(name: str) -> Object:
-    """Give the document at /apis/GROUP."""
-    return {"kind": "APIGroup", "apiVersion": "v1"} | _group(name)
+@cache
+def documents() -> dict[str, Object]:
+    """Give every plain document by its path."""
+    everyone = {"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}
+    core = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [everyone]}
+    named = [_group(name) for name in groups()]
+    head = {"apiVersion": "v1"}
+    found: dict[str, Object] = {"/api": core, "/version": _version()}
+    found["/apis"] = {"kind": "APIGroupList"} | head | {"groups": named}
+    found |= {f"/apis/{one['name']}": {"kind": "APIGroup"} | head | one for one in named}
+    found |= {root(*key): _resource_list(*key) for key in group_versions()}
+    found[""] = {"paths": sorted([*found, "/openapi/v2", "/openapi/v3", *HEALTH])}
+    return found
 
 
 def _group(name: str) -> Object:
@@ -83,42 +93,27 @@ def _group(name: str) -> Object:
     return {"name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def group_list() -> Object:
-    """Give the document at /apis."""
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(g) for g in groups()]}
+def _resource_list(group: str, version: str) -> Object:
+    resources = [
+        entry
+        for row in group_versions()[group, version]
+        for entry in _plain_entries(_aggregate(row), is_namespaced=row.namespaced)
+    ]
+    name = f"{group}/{version}" if group else version
+    head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name}
+    return head | {"resources": resources}
 
 
-def resource_list(key: tuple[str, str]) -> Object:
-    """Give the document of one group version."""
-    resources = [entry for row in group_versions()[key] for entry in _resources(row)]
-    name = "/".join(filter(None, key))
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name} | {
-        "resources": resources
-    }
-
-
-def _resources(row: Kind) -> Iterator[Object]:
-    common = {"namespaced": row.namespaced}
-    main: Object = {"name": row.plural, "singularName": row.singular} | common
-    main |= {"kind": row.name}
-    main |= {"verbs": list(row.verbs)}
-    main |= {"shortNames": list(row.short_names)} if row.short_names else {}
-    main |= {"categories": list(row.categories)} if row.categories else {}
-    yield main
-    for name in subresources(row):
-        verbs, _ = SUBRESOURCES[name]
-        other, number, kind = _response_kind(row, name)
-        entry = {"name": f"{row.plural}/{name}", "singularName": ""} | common
-        is_foreign = (other, number) != (row.group, row.version)
-        entry |= {"group": other, "version": number} if is_foreign else {}
-        yield entry | {"kind": kind, "verbs": list(verbs)}
-
-
-def _response_kind(row: Kind, subresource: str) -> tuple[str, str, str]:
-    foreign = SUBRESOURCES[subresource][1]
-    if foreign is None:
-        return row.group, row.version, row.name
-    return foreign[0], foreign[1], foreign[2].format(row.name)
+def _plain_entries(entry: Object, *, is_namespaced: bool) -> Iterator[Object]:
+    """Say what an aggregated entry says in the plain form: a subresource is a line of its own."""
+    name, common = entry["resource"], {"namespaced": is_namespaced}
+    main = {"name": name, "singularName": entry["singularResource"]} | common
+    main |= {"kind": entry["responseKind"]["kind"]}
+    yield main | {key: entry[key] for key in ("verbs", *_OPTIONAL) if key in entry}
+    for inner in entry.get("subresources", ()):
+        line = {"name": f"{name}/{inner['subresource']}", "singularName": ""} | common
+        shown = {key: value for key, value in inner["responseKind"].items() if value}
+        yield line | shown | {"verbs": inner["verbs"]}
 
 
 def aggregated(*, core: bool) -> Object:
@@ -151,21 +146,13 @@ def _aggregate(row: Kind) -> Object:
 
 
 def _aggregate_subresource(row: Kind, name: str) -> Object:
-    other, number, kind = _response_kind(row, name)
-    own = (other, number) == (row.group, row.version)
-    response = {"group": "", "version": ""} if own else {"group": other, "version": number}
-    verbs = list(SUBRESOURCES[name][0])
-    return {"subresource": name, "responseKind": response | {"kind": kind}, "verbs": verbs}
-
-
-def paths() -> Object:
-    """Give the document at /: every path that is no object."""
-    known = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz"]
-    for name, number in group_versions():
-        known += [f"/apis/{name}", f"/apis/{name}/{number}"] if name else [f"/api/{number}"]
-    return {"paths": sorted([*known, "/version"])}
-
-
-def etag(document: bytes) -> str:
-    """Give a document's entity tag: kubectl asks with it whether its cache still holds."""
-    return f'"{hashlib.sha512(document).hexdigest().upper()}"'
+    verbs, body = SUBRESOURCES[name]
+    group, version, kind = body or (row.group, row.version, row.name)
+    own = (group, version) == (row.group, row.version)
+    response = {"group": "", "version": ""} if own else {"group": group, "version": version}
+    kind = kind.format(row.name)
+    return {
+        "subresource": name,
+        "responseKind": response | {"kind": kind},
+        "verbs": list(verbs),
+    }

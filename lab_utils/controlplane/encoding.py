@@ -15,18 +15,24 @@ from lab_utils.controlplane.kinds import Kind
 from lab_utils.controlplane.parsing import JSON, YAML
 from lab_utils.controlplane.status import ApiError, Object
 from lab_utils.controlplane.tables import table
+from lab_utils.controlplane.timestamps import Clock
 
 _META = "meta.k8s.io"
+_MEDIA = {"*/*": JSON, "application/*": JSON, JSON: JSON, YAML: YAML}
 _CACHED = 4096
 _VIEWS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
 @dataclass(frozen=True)
 class Format:
-    """What to answer with: a media type and a view ("" is the object itself)."""
+    """What to answer with: a media type and a view ("" is the object itself).
+
+    include is what each row of a Table carries of its object: "Metadata", "Object" or "None".
+    """
 
     media: str = JSON
     view: str = ""
+    include: str = "Metadata"
 
 
 def not_acceptable(plain: bool = False) -> ApiError:
@@ -38,11 +44,12 @@ def not_acceptable(plain: bool = False) -> ApiError:
     return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {media}")
 
 
-def negotiate(accept: str, *, views: bool = True) -> Format:
+def negotiate(accept: str, *, include: str = "Metadata", views: bool = True) -> Format:
     """Choose the first format of an Accept header that this server has.
 
     Args:
         accept: The header's value.
+        include: What a Table is to carry of its objects.
         views: Whether what is asked for can be shown as a Table.
 
     Raises:
@@ -50,15 +57,10 @@ def negotiate(accept: str, *, views: bool = True) -> Format:
     """
     offers = [_offer(part) for part in (accept or "*/*").split(",")]
     for media, parameters in offers:
-        found = {"*/*": JSON, "application/*": JSON, JSON: JSON, YAML: YAML}.get(media)
         view = parameters.get("as", "")
-        if found is None or (view and not views):
-            continue
-        if view and (
-            view not in _VIEWS or (parameters.get("g"), parameters.get("v")) != (_META, "v1")
-        ):
-            continue
-        return Format(found, view)
+        meta = (parameters.get("g"), parameters.get("v")) == (_META, "v1")
+        if media in _MEDIA and (not view or (views and meta and view in _VIEWS)):
+            return Format(_MEDIA[media], view, include)
     raise not_acceptable(plain=not any("as" in parameters for _, parameters in offers))
 
 
@@ -75,8 +77,39 @@ def to_json(value: Any) -> bytes:
 class Encoder:
     """Writes objects; remembers the JSON of the ones written last."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._bodies: dict[tuple[str, str], bytes] = {}
+
+    def one(self, row: Kind, obj: Object, form: Format, *, columns: bool = True) -> bytes:
+        """Write one object; a Table with or without saying what its columns are."""
+        if form.view == "Table":
+            version = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+            shown = self._table(row, version, [obj], form)
+            return to_json(shown if columns else shown | {"columnDefinitions": None})
+        if form.view:
+            return to_json(_partial(obj))
+        if form.media == YAML:
+            return as_yaml(obj)
+        head = b'{"kind":%b,"apiVersion":%b,' % (to_json(obj["kind"]), to_json(obj["apiVersion"]))
+        return head + self._body(obj)
+
+    def list(self, row: Kind, metadata: Object, items: Sequence[Object], form: Format) -> bytes:
+        """Write a list; its items leave kind and apiVersion out, as Kubernetes' do."""
+        if form.view == "Table":
+            return to_json(self._table(row, metadata, items, form))
+        head = {"kind": row.list_name, "apiVersion": row.api_version, "metadata": metadata}
+        if form.view:
+            head |= {"kind": "PartialObjectMetadataList", "apiVersion": f"{_META}/v1"}
+            return to_json(head | {"items": [_partial(item) for item in items]})
+        if form.media == YAML:
+            return as_yaml(head | {"items": list(items)})
+        joined = b",".join(b"{" + self._body(item) for item in items)
+        return to_json(head)[:-1] + b',"items":[' + joined + b"]}"
+
+    def _table(self, row: Kind, metadata: Object, items: Sequence[Object], form: Format) -> Object:
+        shown = _SHOWN.get(form.include, _partial)
+        return table(row, metadata, items, shown, self._clock().timestamp())
 
     def _body(self, obj: Object) -> bytes:
         """Give an object's JSON without the opening brace, kind and apiVersion: lists omit them."""
@@ -95,60 +128,15 @@ class Encoder:
             del self._bodies[next(iter(self._bodies))]
         self._bodies[key] = body
 
-    def object(self, obj: Object) -> bytes:
-        """Write one object."""
-        head = b'{"kind":%b,"apiVersion":%b,' % (to_json(obj["kind"]), to_json(obj["apiVersion"]))
-        return head + self._body(obj)
 
-    def list(self, row: Kind, metadata: Object, items: Sequence[Object]) -> bytes:
-        """Write a list; its items leave kind and apiVersion out, as Kubernetes' do."""
-        head = {"kind": row.list_name, "apiVersion": row.api_version, "metadata": metadata}
-        joined = b",".join(b"{" + self._body(item) for item in items)
-        return to_json(head)[:-1] + b',"items":[' + joined + b"]}"
-
-    def answer_object(self, row: Kind, obj: Object, form: Format, view: "View") -> bytes:
-        """Write one object in the format the client wants."""
-        if form.view == "Table":
-            metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-            return to_json(view(row, metadata, [obj]))
-        if form.view:
-            return to_json(partial_metadata(obj))
-        return as_yaml(obj) if form.media == YAML else self.object(obj)
-
-    def answer_list(
-        self, row: Kind, metadata: Object, items: Sequence[Object], form: Format, view: "View"
-    ) -> bytes:
-        """Write a list in the format the client wants."""
-        if form.view == "Table":
-            return to_json(view(row, metadata, items))
-        head = {"kind": row.list_name, "apiVersion": row.api_version, "metadata": metadata}
-        if form.view:
-            head |= {"kind": "PartialObjectMetadataList", "apiVersion": f"{_META}/v1"}
-            return to_json(head | {"items": [partial_metadata(item) for item in items]})
-        if form.media == YAML:
-            return as_yaml(head | {"items": list(items)})
-        return self.list(row, metadata, items)
-
-
-View = Callable[[Kind, Object, Sequence[Object]], Object]
-"""Makes a Table of objects."""
-
-
-def table_view(include: str, now: float) -> View:
-    """Give the Table view of a request.
-
-    Args:
-        include: "Metadata" (default), "Object" or "None": what each row carries of its object.
-        now: Seconds since the epoch, for ages.
-    """
-    shown = {"None": lambda _obj: None, "Object": lambda obj: obj}.get(include, partial_metadata)
-    return lambda row, metadata, items: table(row, metadata, items, shown, now)
-
-
-def partial_metadata(obj: Object) -> Object:
-    """Give an object's metadata alone."""
+def _partial(obj: Object) -> Object:
     head = {"kind": "PartialObjectMetadata", "apiVersion": f"{_META}/v1"}
     return head | {"metadata": obj["metadata"]}
+
+
+_SHOWN: dict[str, Callable[[Object], Object | None]] = {
+    "None": lambda _obj: None, "Object": lambda obj: obj, "Metadata": _partial,
+}  # fmt: skip
 
 
 def as_yaml(obj: Object) -> bytes:

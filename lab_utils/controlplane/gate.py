@@ -14,11 +14,10 @@ from aiohttp import web
 
 from lab_utils.controlplane.answers import refusal
 from lab_utils.controlplane.decoding import MAX_BODY_BYTES
+from lab_utils.controlplane.discovery import HEALTH
 from lab_utils.controlplane.status import ApiError
 from lab_utils.controlplane.warn import current_warnings, record_warnings
 
-PUBLIC = ("/healthz", "/livez", "/readyz")
-"""What needs no token: it says only that the server lives."""
 _log = logging.getLogger("apiserver")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,7 +38,7 @@ class Gate:
         record_warnings()
         try:
             require_local(request)
-            if request.path not in PUBLIC:
+            if request.path not in HEALTH:
                 self._authenticate(request)
             return await handler(request)
         except ApiError as exc:

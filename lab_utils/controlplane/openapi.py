@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from lab_utils.controlplane import shapes
-from lab_utils.controlplane.discovery import VERSION, group_versions
+from lab_utils.controlplane.discovery import VERSION, group_versions, root
 from lab_utils.controlplane.encoding import to_json
 from lab_utils.controlplane.kinds import KINDS, Kind
 from lab_utils.controlplane.parsing import CONTENT_TYPES, JSON, YAML
@@ -30,6 +30,7 @@ _SCALARS: dict[str, Object] = {
     "microtime": {"type": "string", "format": "date-time"},
     "any": {"type": "object"},
 }
+_INFO = {"title": "Kubernetes", "version": VERSION}
 _V2, _V3 = "#/definitions/", "#/components/schemas/"
 
 
@@ -103,12 +104,8 @@ def _definitions(rows: Iterable[Kind], refs: str) -> Object:
 
 
 def _path(row: Kind) -> str:
-    root = f"/apis/{row.group}/{row.version}" if row.group else f"/api/{row.version}"
-    return (
-        f"{root}/namespaces/{{namespace}}/{row.plural}"
-        if row.namespaced
-        else f"{root}/{row.plural}"
-    )
+    inside = "/namespaces/{namespace}" if row.namespaced else ""
+    return f"{root(row.group, row.version)}{inside}/{row.plural}"
 
 
 def _operations(row: Kind, refs: str) -> Object:
@@ -128,12 +125,7 @@ def _operations(row: Kind, refs: str) -> Object:
 
     return {
         _path(row): {"get": operation("list"), "post": operation("post")},
-        _path(row) + "/{name}": {
-            "get": operation("get"),
-            "put": operation("put"),
-            "patch": operation("patch"),
-            "delete": operation("delete"),
-        },
+        _path(row) + "/{name}": {one: operation(one) for one in ("get", "put", "patch", "delete")},
     }
 
 
@@ -145,42 +137,31 @@ def _body(verb: str, ref: Object, refs: str) -> Object:
     return {"requestBody": {"content": {one: {"schema": ref} for one in media}}} if media else {}
 
 
+def _paths(rows: Iterable[Kind], refs: str) -> Object:
+    return {path: verbs for row in rows for path, verbs in _operations(row, refs).items()}
+
+
 @cache
 def document_v2() -> bytes:
     """Give the document at /openapi/v2."""
-    paths: Object = {}
-    for row in KINDS:
-        paths |= _operations(row, _V2)
-    info = {"title": "Kubernetes", "version": VERSION}
-    head = {"swagger": "2.0", "info": info, "paths": paths}
+    head = {"swagger": "2.0", "info": _INFO, "paths": _paths(KINDS, _V2)}
     return to_json(head | {"definitions": _definitions(KINDS, _V2)})
-
-
-def _root(key: tuple[str, str]) -> str:
-    return f"apis/{key[0]}/{key[1]}" if key[0] else f"api/{key[1]}"
 
 
 @cache
 def index_v3() -> Object:
     """Give the document at /openapi/v3: where the document of each group version is."""
     digest = hashlib.sha256(document_v2()).hexdigest()[:32].upper()
-    return {
-        "paths": {
-            _root(key): {"serverRelativeURL": f"/openapi/v3/{_root(key)}?hash={digest}"}
-            for key in group_versions()
-        }
-    }
+    paths = (root(*key) for key in group_versions())
+    urls = {path[1:]: {"serverRelativeURL": f"/openapi/v3{path}?hash={digest}"} for path in paths}
+    return {"paths": urls}
 
 
 @cache
-def document_v3(root: str) -> bytes | None:
-    """Give the document of one group version (`apis/apps/v1`); None when it is not served."""
-    rows = next((rows for key, rows in group_versions().items() if _root(key) == root), None)
+def document_v3(path: str) -> bytes | None:
+    """Give the document of one group version (`/apis/apps/v1`); None when it is not served."""
+    rows = next((rows for key, rows in group_versions().items() if root(*key) == path), None)
     if rows is None:
         return None
-    paths: Object = {}
-    for row in rows:
-        paths |= _operations(row, _V3)
-    info = {"title": "Kubernetes", "version": VERSION}
-    components = {"schemas": _definitions(rows, _V3)}
-    return to_json({"openapi": "3.0.0", "info": info, "paths": paths, "components": components})
+    head = {"openapi": "3.0.0", "info": _INFO, "paths": _paths(rows, _V3)}
+    return to_json(head | {"components": {"schemas": _definitions(rows, _V3)}})

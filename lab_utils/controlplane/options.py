@@ -3,7 +3,6 @@
 Hides the names of parameters and the words for wrong ones; what comes out is typed.
 """
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Any
 
 from multidict import MultiMapping
 
+from lab_utils.controlplane.deletion import DeleteOptions
 from lab_utils.controlplane.kinds import Kind
-from lab_utils.controlplane.parsing import APPLY_PATCH, read_json
+from lab_utils.controlplane.parsing import APPLY_PATCH
 from lab_utils.controlplane.selectors import (
     FieldSelector,
     parse_field_selector,
@@ -22,34 +22,25 @@ from lab_utils.controlplane.status import ApiError, Cause, Object, bad_request, 
 
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")
+_MATCHES = ("Exact", "NotOlderThan", "")
 _MAX_MANAGER_BYTES = 128
-_EXPIRED = (
-    "The provided continue parameter is too old to display a consistent list result. You can start "
-    "a new list without the continue parameter, or use the continue token in this response to "
-    "retrieve the remainder of the results. Continuing with the provided token results in an "
-    "inconsistent list - objects that were created, modified, or deleted between the time the "
-    "first chunk was returned and now may show up in the list."
-)
-
-
 Query = MultiMapping[str]
 """The parameters of a request; a name may come more than once."""
 
 
-def refuse(options: str, reason: str, field: str, message: str) -> ApiError:
-    """Refuse a parameter (422); options is CreateOptions, ListOptions, ..."""
-    return invalid("meta.k8s.io", options, "", [Cause(reason, message, field)])
+def _refuse(options: str, reason: str, field: str, message: str) -> ApiError:
+    return invalid("meta.k8s.io", options, "", [Cause(f"FieldValue{reason}", message, field)])
 
 
-def _unsupported(options: str, field: str, value: str, supported: Sequence[str]) -> ApiError:
+def _unsupported(options: str, field: str, value: Any, supported: Sequence[str]) -> ApiError:
     known = ", ".join(json.dumps(one) for one in supported)
-    message = f"Unsupported value: {value}: supported values: {known}"
-    return refuse(options, "FieldValueNotSupported", field, message)
+    message = f"Unsupported value: {json.dumps(value)}: supported values: {known}"
+    return _refuse(options, "NotSupported", field, message)
 
 
-def is_true(text: str) -> bool:
+def _is_true(query: Query, name: str) -> bool:
     """Read a boolean parameter: anything but nothing, 0 and false is true."""
-    return text not in ("", "0", "false")
+    return query.get(name, "") not in ("", "0", "false")
 
 
 def _integer(text: str) -> int:
@@ -61,7 +52,7 @@ def _integer(text: str) -> int:
 
 def _dry_run(options: str, values: Sequence[str]) -> bool:
     if any(value != "All" for value in values):
-        raise _unsupported(options, "dryRun", json.dumps(list(values)), ["All"])
+        raise _unsupported(options, "dryRun", list(values), ["All"])
     return bool(values)
 
 
@@ -75,61 +66,47 @@ class WriteOptions:
     force: bool
 
 
-def write_options(
-    query: Query, options: str, user_agent: str, content_type: str = ""
-) -> WriteOptions:
+def write_options(query: Query, options: str, agent: str, content_type: str) -> WriteOptions:
     """Read the parameters of a write.
 
     Args:
         query: The request's parameters.
         options: CreateOptions, UpdateOptions or PatchOptions.
-        user_agent: Names the manager where no parameter does.
-        content_type: Of a patch: an apply patch has rules of its own.
+        agent: The User-Agent: names the manager where no parameter does.
+        content_type: Of the body: an apply patch has rules of its own.
 
     Raises:
         ApiError: 422.
     """
     validation = query.get("fieldValidation", "")
     if validation not in _VALIDATIONS:
-        raise _unsupported(options, "fieldValidation", json.dumps(validation), _VALIDATIONS)
-    manager, is_apply = query.get("fieldManager", ""), content_type == APPLY_PATCH
-    _check_manager(options, manager, is_apply)
-    force = is_true(query.get("force", ""))
-    if force and options == "PatchOptions" and not is_apply:
+        raise _unsupported(options, "fieldValidation", validation, _VALIDATIONS)
+    manager, force = query.get("fieldManager", ""), _is_true(query, "force")
+    _check_manager(options, manager)
+    if content_type == APPLY_PATCH and not manager:
+        message = "Required value: is required for apply patch"
+        raise _refuse(options, "Required", "fieldManager", message)
+    if force and options == "PatchOptions" and content_type != APPLY_PATCH:
         message = "Forbidden: may not be specified for non-apply patch"
-        raise refuse(options, "FieldValueForbidden", "force", message)
+        raise _refuse(options, "Forbidden", "force", message)
     return WriteOptions(
-        manager=manager or user_agent.split("/", 1)[0][:_MAX_MANAGER_BYTES],
+        manager=manager or agent.split("/", 1)[0][:_MAX_MANAGER_BYTES],
         dry_run=_dry_run(options, query.getall("dryRun", ())),
         validation=validation or "Warn",
         force=force,
     )
 
 
-def _check_manager(options: str, manager: str, is_apply: bool) -> None:
-    if is_apply and not manager:
-        message = "Required value: is required for apply patch"
-        raise refuse(options, "FieldValueRequired", "fieldManager", message)
+def _check_manager(options: str, manager: str) -> None:
     if len(manager.encode()) > _MAX_MANAGER_BYTES:
         message = f"Too long: may not be more than {_MAX_MANAGER_BYTES} bytes"
-        raise refuse(options, "FieldValueTooLong", "fieldManager", message)
+        raise _refuse(options, "TooLong", "fieldManager", message)
     for i, character in enumerate(manager):
         if not character.isprintable():
             shown = manager.encode("unicode_escape").decode()
             code = f"U+{ord(character):04X}"
             message = f'Invalid value: "{shown}": invalid character {code} (at position {i})'
-            raise refuse(options, "FieldValueInvalid", "fieldManager", message)
-
-
-@dataclass(frozen=True)
-class DeleteOptions:
-    """How a deletion is to be done; None leaves it to the kind."""
-
-    dry_run: bool
-    grace_s: int | None
-    propagation: str | None
-    uid: str | None
-    resource_version: str | None
+            raise _refuse(options, "Invalid", "fieldManager", message)
 
 
 def delete_options(query: Query, body: Object) -> DeleteOptions:
@@ -138,72 +115,29 @@ def delete_options(query: Query, body: Object) -> DeleteOptions:
     Raises:
         ApiError: 400 or 422.
     """
-    orphan = body.get("orphanDependents")
-    propagation = body.get("propagationPolicy") or query.get("propagationPolicy", "") or None
-    if orphan is not None and propagation is not None:
-        message = (
-            f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be '
-            "both set"
-        )
-        raise refuse("DeleteOptions", "FieldValueInvalid", "propagationPolicy", message)
-    if propagation not in (None, *_PROPAGATIONS):
-        shown, known = json.dumps(propagation), (*_PROPAGATIONS, "nil")
-        raise _unsupported("DeleteOptions", "propagationPolicy", shown, known)
-    if orphan is not None:
-        propagation = "Orphan" if orphan else "Background"
     grace: Any = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds", ""))
-    dry_run: Any = body.get("dryRun") or query.getall("dryRun", [])
     preconditions = body.get("preconditions") or {}
     return DeleteOptions(
-        dry_run=_dry_run("DeleteOptions", dry_run),
+        dry_run=_dry_run("DeleteOptions", body.get("dryRun") or query.getall("dryRun", [])),
         grace_s=_integer(str(grace)) if grace not in ("", None) else None,
-        propagation=propagation,
+        propagation=_propagation(query, body),
         uid=preconditions.get("uid"),
         resource_version=preconditions.get("resourceVersion"),
     )
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a list in chunks goes on: after a (namespace, name), at a revision or (-1) now."""
-
-    revision: int
-    start: tuple[str, str]
-
-    def as_token(self) -> str:
-        """Write what a client sends back as `continue`."""
-        key = "/".join(part for part in self.start if part) + "\0"
-        token = {"v": "meta.k8s.io/v1", "rv": self.revision, "start": key}
-        text = json.dumps(token, separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-    @classmethod
-    def parse(cls, token: str) -> "Position":
-        """Read a token.
-
-        Raises:
-            ApiError: 400, it is none of ours.
-        """
-        try:
-            padded = token + "=" * (-len(token) % 4)
-            read = read_json(base64.urlsafe_b64decode(padded))
-            namespace, _, name = read["start"].rstrip("\0").rpartition("/")
-            return cls(int(read["rv"]), (namespace, name))
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            why = f"invalid continue token: continue key is not valid: {exc}"
-            raise bad_request(why) from exc
-
-
-class ContinueExpired(ApiError):
-    """The list's revision is forgotten (410); the answer offers to go on inconsistently."""
-
-    def __init__(self, position: Position) -> None:
-        super().__init__(410, "Expired", _EXPIRED)
-        self._now = Position(-1, position.start)
-
-    def as_status(self) -> Object:
-        """Give the Status with the token to go on with."""
-        return super().as_status() | {"metadata": {"continue": self._now.as_token()}}
+def _propagation(query: Query, body: Object) -> str | None:
+    """Read the propagation policy, or the boolean that said it in older clients."""
+    field, orphan = "propagationPolicy", body.get("orphanDependents")
+    policy = body.get(field) or query.get(field, "") or None
+    if policy not in (None, *_PROPAGATIONS):
+        raise _unsupported("DeleteOptions", field, policy, (*_PROPAGATIONS, "nil"))
+    if orphan is None:
+        return policy
+    if policy is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        raise _refuse("DeleteOptions", "Invalid", field, f'Invalid value: "{policy}": {why}')
+    return "Orphan" if orphan else "Background"
 
 
 @dataclass(frozen=True)
@@ -213,7 +147,7 @@ class ListOptions:
     selects: FieldSelector
     is_selective: bool
     limit: int
-    position: Position | None
+    token: str
     revision: str
     match: str
     is_watch: bool
@@ -229,21 +163,19 @@ def list_options(query: Query, kind: Kind, *, is_watch: bool = False) -> ListOpt
         ApiError: 400 or 422.
     """
     labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
-    token = query.get("continue", "")
-    is_watch = is_watch or is_true(query.get("watch", ""))
     options = ListOptions(
         selects=_selection(kind, labels, fields),
         is_selective=bool(labels or fields),
         limit=max(_integer(query.get("limit", "")), 0),
-        position=Position.parse(token) if token and not is_watch else None,
+        token=query.get("continue", ""),
         revision=query.get("resourceVersion", ""),
         match=query.get("resourceVersionMatch", ""),
-        is_watch=is_watch,
+        is_watch=is_watch or _is_true(query, "watch"),
         timeout_s=_integer(query.get("timeoutSeconds", "")),
-        bookmarks=is_true(query.get("allowWatchBookmarks", "")),
-        send_initial=is_true(query.get("sendInitialEvents", "")),
+        bookmarks=_is_true(query, "allowWatchBookmarks"),
+        send_initial=_is_true(query, "sendInitialEvents"),
     )
-    _check_list(options, token)
+    _check_list(options)
     return options
 
 
@@ -252,7 +184,7 @@ def _selection(kind: Kind, labels: str, fields: str) -> FieldSelector:
     return lambda obj: by_label.matches(obj["metadata"].get("labels")) and by_field(obj)
 
 
-def _check_list(options: ListOptions, token: str) -> None:
+def _check_list(options: ListOptions) -> None:
     field, why = "resourceVersionMatch", ""
     if options.send_initial and not options.is_watch:
         field, why = "sendInitialEvents", "sendInitialEvents is forbidden for list"
@@ -260,16 +192,15 @@ def _check_list(options: ListOptions, token: str) -> None:
         why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
     elif options.match and not options.revision and not options.send_initial:
         why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif token and (options.is_watch or options.match):
+    elif options.token and (options.is_watch or options.match):
         why = "resourceVersionMatch is forbidden when continue is provided"
     if why:
-        raise refuse("ListOptions", "FieldValueForbidden", field, f"Forbidden: {why}")
-    if options.match not in ("", "Exact", "NotOlderThan"):
-        known = ("Exact", "NotOlderThan", "")
-        raise _unsupported("ListOptions", field, json.dumps(options.match), known)
+        raise _refuse("ListOptions", "Forbidden", field, f"Forbidden: {why}")
+    if options.match not in _MATCHES:
+        raise _unsupported("ListOptions", field, options.match, _MATCHES)
 
 
-def parse_revision(text: str, prefix: str = "") -> int:
+def parse_revision(text: str) -> int:
     """Read a resourceVersion; "" is 0.
 
     Raises:
@@ -277,5 +208,5 @@ def parse_revision(text: str, prefix: str = "") -> int:
     """
     if text and not text.isdigit():
         parsing = f'strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise ValueError(f'{prefix}resourceVersion: Invalid value: "{text}": {parsing}')
+        raise ValueError(f'resourceVersion: Invalid value: "{text}": {parsing}')
     return int(text or 0)

@@ -10,30 +10,16 @@ Objects that come out belong to the store: copy.deepcopy before you edit.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab_utils.controlplane import (
-    admission,
-    allocation,
-    binding,
-    deletion,
-    eviction,
-    scale,
-    strategy,
-)
+from lab_utils.controlplane import admission, allocation, deletion, strategy, subresources
 from lab_utils.controlplane.apply import record_update, server_side_apply
 from lab_utils.controlplane.decoding import require_name
 from lab_utils.controlplane.defaults import set_defaults
-from lab_utils.controlplane.deletion import DeleteRequest
+from lab_utils.controlplane.deletion import DeleteOptions
 from lab_utils.controlplane.expiry import EventExpiry
 from lab_utils.controlplane.kinds import BY_NAME, Kind
 from lab_utils.controlplane.parsing import APPLY_PATCH
 from lab_utils.controlplane.patching import named, patched, understood
-from lab_utils.controlplane.status import (
-    Object,
-    already_exists,
-    conflict,
-    invalid,
-    not_found,
-)
+from lab_utils.controlplane.status import Object, already_exists, conflict, invalid, not_found
 from lab_utils.controlplane.store import Store
 from lab_utils.controlplane.timestamps import Clock, rfc3339, utc_now
 from lab_utils.controlplane.validation import validate
@@ -138,9 +124,6 @@ class Registry:
             dry_run: Answer as if, and store nothing.
             validation: "Strict", "Warn" or "Ignore" unknown fields.
 
-        Returns:
-            The object as it is now.
-
         Raises:
             ApiError: as update() and create(), and 400 for a body that is no such patch.
         """
@@ -151,11 +134,11 @@ class Registry:
             return self._apply(replace(write, operation="Apply"), live, applied, namespace, force)
         if live is None:
             raise not_found(row.group, row.plural, name)
-        shown = scale.scale_of(live) if subresource == "scale" else live
+        shown = subresources.scale_of(live) if subresource == "scale" else live
         result = patched(shown["kind"], shown, patch, content_type)
         require_name(result, name)
         result = understood(shown["kind"], result, patch, content_type, validation)
-        new = scale.scaled(row, live, result) if subresource == "scale" else result
+        new = subresources.scaled(row, live, result) if subresource == "scale" else result
         strategy.check_revision(row, live, new)
         return self._replace(write, new, live)
 
@@ -181,9 +164,9 @@ class Registry:
             ApiError: 404, 409 for a precondition, 403 for system namespaces.
         """
         live = self.get(kind, namespace, name)
-        request = DeleteRequest(uid, resource_version, grace_s, propagation)
-        deletion.check_request(BY_NAME[kind], live, request)
-        left = deletion.begin(live, request, self.clock())
+        options = DeleteOptions(dry_run, grace_s, propagation, uid, resource_version)
+        deletion.check_request(BY_NAME[kind], live, options)
+        left = deletion.begin(live, options, self.clock())
         if dry_run:
             return left
         if left is not live:
@@ -197,7 +180,7 @@ class Registry:
         Raises:
             ApiError: 404; 409, the pod has a node or is being deleted.
         """
-        new = binding.bound(self.get("Pod", namespace, pod), node, self.clock())
+        new = subresources.bound(self.get("Pod", namespace, pod), node, self.clock())
         if not dry_run:
             self.store.put("Pod", new)
 
@@ -211,14 +194,14 @@ class Registry:
         """
         live, now = self.get("Pod", namespace, pod), self.clock()
         budgets = self.store.list("PodDisruptionBudget", namespace)
-        budget = eviction.guarding_budget(live, budgets)
-        charged = eviction.charge(budget, pod, now) if budget else None
+        budget = subresources.guarding_budget(live, budgets)
+        charged = subresources.charged(budget, pod, now) if budget else None
         if dry_run:
             return
         if charged:
             self.store.put("PodDisruptionBudget", charged)
         if "deletionTimestamp" not in live["metadata"] and live["spec"].get("nodeName"):
-            self.store.put("Pod", eviction.mark_target(live, now))
+            self.store.put("Pod", subresources.evicted(live, now))
         self.delete("Pod", namespace, pod, grace_s=grace_s)
 
     def _create(self, write: _Write, obj: Object) -> Object:

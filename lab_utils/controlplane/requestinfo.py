@@ -22,14 +22,9 @@ class RequestInfo:
     rest: str = ""
     is_watch: bool = False
 
-    @property
-    def is_group_version(self) -> bool:
-        """Tell whether the path names a group version only: its discovery document."""
-        return not self.plural
-
 
 def parse_path(raw_path: str) -> RequestInfo | None:
-    """Take a raw path apart; None when it is not below a group version."""
+    """Take a raw path apart; None when it names no resource."""
     segments = raw_path.split("?", 1)[0].split("/")[1:]
     if segments[0] == "api" and len(segments) > 1 and segments[1]:
         group, version, tail = "", segments[1], segments[2:]
@@ -43,6 +38,8 @@ def parse_path(raw_path: str) -> RequestInfo | None:
     if _is_inside_namespace(parts):
         namespace, parts = parts[1], parts[2:]
     plural, name, subresource = (unquote(part) for part in (*parts[:3], "", "", "")[:3])
+    if not plural:
+        return None
     rest = "/".join(parts[3:])
     return RequestInfo(
         group, version, unquote(namespace), plural, name, subresource, rest, is_watch

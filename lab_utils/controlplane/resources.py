@@ -9,24 +9,26 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from lab_utils.controlplane import decoding, deletion, discovery, documents, options, scale
+from lab_utils.controlplane import decoding, deletion, discovery, documents, options
 from lab_utils.controlplane.answers import (
+    absent,
     json_answer,
     no_such_method,
     no_such_resource,
-    page_not_found,
     success,
 )
 from lab_utils.controlplane.chunks import list_page
-from lab_utils.controlplane.encoding import Encoder, Format, View, negotiate, table_view
+from lab_utils.controlplane.deletion import DeleteOptions
+from lab_utils.controlplane.encoding import Encoder, Format, negotiate
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.kinds import BY_ROUTE, Kind
-from lab_utils.controlplane.options import DeleteOptions, WriteOptions
+from lab_utils.controlplane.options import WriteOptions
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.requestinfo import RequestInfo, parse_path
 from lab_utils.controlplane.status import ApiError, Object, bad_request
+from lab_utils.controlplane.subresources import scale_of, scaled
 from lab_utils.controlplane.warn import warn
-from lab_utils.controlplane.watch import Lines, serve_watch
+from lab_utils.controlplane.watch import Lines, Watch, serve_watch
 
 _COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _SINGLE = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -77,7 +79,8 @@ class Resources:
     """Answers every path below a group version."""
 
     def __init__(self, registry: Registry, forward: Forwarder) -> None:
-        self._registry, self._forward, self._encoder = registry, forward, Encoder()
+        self._registry, self._forward = registry, forward
+        self._encoder = Encoder(registry.clock)
         self._verbs: dict[str, Verb] = {
             "list": self._list,
             "create": self._create,
@@ -101,53 +104,49 @@ class Resources:
             ApiError: Whatever the request deserves.
         """
         info = parse_path(request.rel_url.raw_path)
-        if info is None or info.is_group_version:
+        if info is None:
             return documents.answer(request)
         row = BY_ROUTE.get((info.group, info.version, info.plural))
         if row is None:
-            if info.group and info.group not in discovery.groups():
-                return page_not_found()
-            raise no_such_resource()
-        if bool(info.namespace) > row.namespaced or (
-            info.name and row.namespaced and not info.namespace
-        ):
+            return absent(request.path)
+        is_misplaced = bool(info.namespace) > row.namespaced
+        if is_misplaced or (info.name and row.namespaced and not info.namespace):
             raise no_such_resource()
         if row.deprecated:
             warn(row.deprecated)
         verb = self._verb(info, row, request.method)
-        passed_on = info.subresource in ("proxy", "log")
-        form = Format() if passed_on else negotiate(request.headers.get("Accept", ""))
+        form = Format()
+        if info.subresource not in ("proxy", "log"):  # whoever answers those has formats of his own
+            include = request.query.get("includeObject", "Metadata")
+            form = negotiate(request.headers.get("Accept", ""), include=include)
         return await verb(_Call(request, info, row, form))
 
     def _verb(self, info: RequestInfo, row: Kind, method: str) -> Verb:
-        if not info.subresource:
-            verb = (_SINGLE if info.name else _COLLECTION).get(method, "")
-            if verb not in row.verbs:
-                raise no_such_method()
-            if verb in _NEEDS_NAMESPACE and row.namespaced and not info.namespace:
-                raise no_such_method()
-            return self._verbs[verb]
-        if info.subresource not in discovery.subresources(row):
+        if info.subresource:
+            return self._subresource(info, row, method)
+        verb = (_SINGLE if info.name else _COLLECTION).get(method, "")
+        needs_namespace = row.namespaced and verb in _NEEDS_NAMESPACE
+        if verb not in row.verbs or (needs_namespace and not info.namespace):
+            raise no_such_method()
+        return self._verbs[verb]
+
+    def _subresource(self, info: RequestInfo, row: Kind, method: str) -> Verb:
+        name, verb = info.subresource, _INNER.get(method, "")
+        if name not in discovery.subresources(row):
             raise no_such_resource()
-        if info.subresource == "proxy":
+        if name == "proxy":
             return self._proxy
         if info.rest:
             raise no_such_resource()
-        verb = _INNER.get(method, "")
-        if verb not in discovery.SUBRESOURCES[info.subresource][0]:
+        if verb not in discovery.SUBRESOURCES[name][0]:
             raise no_such_method()
-        return self._subresources.get(info.subresource) or self._verbs[verb]
+        return self._subresources.get(name) or self._verbs[verb]
 
     def _answer(self, call: _Call, obj: Object, status: int = 200) -> web.Response:
         if call.info.subresource == "scale":
-            return json_answer(scale.scale_of(obj), status=status)
-        view = self._view(call)
-        body = self._encoder.answer_object(call.row, obj, call.form, view)
+            return json_answer(scale_of(obj), status=status)
+        body = self._encoder.one(call.row, obj, call.form)
         return json_answer(body, media=call.form.media, status=status)
-
-    def _view(self, call: _Call) -> View:
-        include = call.http.query.get("includeObject", "Metadata")
-        return table_view(include, self._registry.clock().timestamp())
 
     async def _get(self, call: _Call) -> web.StreamResponse:
         return self._answer(call, self._registry.get(*call.key))
@@ -155,13 +154,10 @@ class Resources:
     async def _list(self, call: _Call) -> web.StreamResponse:
         wanted = options.list_options(call.http.query, call.row, is_watch=call.info.is_watch)
         if wanted.is_watch:
-            lines = Lines(call.row, self._encoder, call.form, self._view(call))
-            store = self._registry.store
-            return await serve_watch(call.http, store, call.row, call.namespace, wanted, lines)
+            watch = Watch(self._registry.store, call.row, call.namespace, wanted)
+            return await serve_watch(call.http, watch, Lines(call.row, self._encoder, call.form))
         page = list_page(self._registry.store, call.row, call.namespace, wanted)
-        body = self._encoder.answer_list(
-            call.row, page.metadata, page.items, call.form, self._view(call)
-        )
+        body = self._encoder.list(call.row, page.metadata, page.items, call.form)
         return json_answer(body, media=call.form.media)
 
     async def _create(self, call: _Call) -> web.StreamResponse:
@@ -193,7 +189,7 @@ class Resources:
         if subresource == "scale":
             body = await call.http.read()
             wanted = decoding.decode("Scale", "autoscaling/v1", body, call.content_type)
-            obj = scale.scaled(call.row, self._registry.get(*call.key), wanted)
+            obj = scaled(call.row, self._registry.get(*call.key), wanted)
         else:
             obj = await self._decoded(call, write)
         decoding.require_name(obj, call.info.name)
@@ -233,16 +229,7 @@ class Resources:
         return success(200, details | {"kind": row.plural, "uid": metadata["uid"]})
 
     def _delete_one(self, row: Kind, namespace: str, name: str, wanted: DeleteOptions) -> Object:
-        return self._registry.delete(
-            row.name,
-            namespace,
-            name,
-            uid=wanted.uid,
-            resource_version=wanted.resource_version,
-            grace_s=wanted.grace_s,
-            propagation=wanted.propagation,
-            dry_run=wanted.dry_run,
-        )
+        return self._registry.delete(row.name, namespace, name, **vars(wanted))
 
     async def _delete_collection(self, call: _Call) -> web.StreamResponse:
         wanted = await call.delete_options()
@@ -252,7 +239,7 @@ class Resources:
             self._delete_one(call.row, call.info.namespace, obj["metadata"]["name"], wanted)
             for obj in page.items
         ]
-        return json_answer(self._encoder.list(call.row, page.metadata, left))
+        return json_answer(self._encoder.list(call.row, page.metadata, left, Format()))
 
     async def _log(self, call: _Call) -> web.StreamResponse:
         return await self._forward.logs(call.http, call.info.namespace, call.info.name)
