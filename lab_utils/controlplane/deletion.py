@@ -15,6 +15,7 @@ from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _FINALIZER = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
+_LONGEST_GRACE_S = 100 * 365 * 86400  # a deletionTimestamp has four digits for its year
 _IMMORTAL = ("default", "kube-system", "kube-public")
 
 
@@ -130,7 +131,7 @@ def _pod_grace_s(pod: Object, grace_s: int | None) -> int:
     if not spec.get("nodeName") or pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
         return 0
     wanted = spec.get("terminationGracePeriodSeconds", 0) if grace_s is None else grace_s
-    return 1 if wanted < 0 else int(wanted)
+    return 1 if wanted < 0 else min(int(wanted), _LONGEST_GRACE_S)
 
 
 def _mark(metadata: Object, grace_s: int, now: datetime) -> None:

@@ -23,7 +23,7 @@ from lab_utils.controlplane.status import ApiError, Cause, Object, bad_request, 
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")
 _MATCHES = ("Exact", "NotOlderThan", "")
-_MAX_MANAGER_BYTES = 128
+_MAX_MANAGER_BYTES, _INT64 = 128, 2**63
 Query = MultiMapping[str]
 """The parameters of a request; a name may come more than once."""
 
@@ -44,10 +44,14 @@ def _is_true(query: Query, name: str) -> bool:
 
 
 def _integer(text: str) -> int:
+    """Read an int64."""
     try:
-        return int(text or 0)
+        number, why = int(text or 0), "value out of range"
     except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        number, why = _INT64, "invalid syntax"
+    if abs(number) < _INT64:
+        return number
+    raise bad_request(f'strconv.ParseInt: parsing "{text}": {why}')
 
 
 def _dry_run(options: str, values: Sequence[str]) -> bool:
@@ -116,9 +120,10 @@ def delete_options(query: Query, body: Object) -> DeleteOptions:
         ApiError: 400 or 422.
     """
     grace: Any = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds", ""))
+    dry_run: Any = body.get("dryRun") or query.getall("dryRun", [])
     preconditions = body.get("preconditions") or {}
     return DeleteOptions(
-        dry_run=_dry_run("DeleteOptions", body.get("dryRun") or query.getall("dryRun", [])),
+        dry_run=_dry_run("DeleteOptions", dry_run),
         grace_s=_integer(str(grace)) if grace not in ("", None) else None,
         propagation=_propagation(query, body),
         uid=preconditions.get("uid"),

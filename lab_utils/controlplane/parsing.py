@@ -48,7 +48,12 @@ def read_json(body: bytes) -> Any:
     """
     text = body.decode("utf-8-sig", errors="replace")
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        if "\\ud" in text.lower():  # half a surrogate pair could never be written again
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as exc:
+        raise Unreadable("invalid surrogate pair in string literal") from exc
     except json.JSONDecodeError as exc:
         raise Unreadable(_go_json_error(text, exc)) from exc
     except RecursionError as exc:

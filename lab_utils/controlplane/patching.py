@@ -57,14 +57,15 @@ def _wrong_body(body: Any, wanted: str) -> ApiError:
     )
 
 
-def named(applied: Any, name: str) -> Object:
+def named(kind: str, applied: Any, name: str) -> Object:
     """Give an apply patch with its object's name; the URL is right where the body is silent.
 
     Raises:
-        ApiError: 400, it is no object, names another one, or brings managedFields along.
+        ApiError: 400, it is no such object, names another one, or brings managedFields along.
     """
     if not isinstance(applied, dict) or not applied.get("kind") or not applied.get("apiVersion"):
         raise bad_request("invalid object type: /, Kind=")
+    schema.check(kind, applied)
     metadata = dict(applied.get("metadata") or {})
     if metadata.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
@@ -72,7 +73,7 @@ def named(applied: Any, name: str) -> Object:
     return applied | {"metadata": metadata | {"name": name}}
 
 
-def understood(kind: str, result: Object, patch: Any, content_type: str, validation: str) -> Object:
+def understood(kind: str, result: Any, patch: Any, content_type: str, validation: str) -> Object:
     """Read the result of a patch as any body is read: types, then unknown fields.
 
     Args:
@@ -86,8 +87,10 @@ def understood(kind: str, result: Object, patch: Any, content_type: str, validat
         The result in canonical form.
 
     Raises:
-        ApiError: 422, it is no such object any more.
+        ApiError: 422, it is no such object any more; 400, it is no object.
     """
+    if not isinstance(result, dict):
+        raise _wrong_body(result, f"a {kind}")
     shown = go_text(patch) if content_type == STRATEGIC_PATCH else _compact(result)
     why = schema.decode_error(kind, result)
     if why and content_type == STRATEGIC_PATCH:

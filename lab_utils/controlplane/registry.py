@@ -130,14 +130,14 @@ class Registry:
         row, live = BY_NAME[kind], self.store.get(kind, namespace, name)
         write = _Write(row, manager, subresource, dry_run=dry_run)
         if content_type == APPLY_PATCH:
-            applied = named(patch, name)
+            applied = named(kind, patch, name)
             return self._apply(replace(write, operation="Apply"), live, applied, namespace, force)
         if live is None:
             raise not_found(row.group, row.plural, name)
         shown = subresources.scale_of(live) if subresource == "scale" else live
         result = patched(shown["kind"], shown, patch, content_type)
-        require_name(result, name)
         result = understood(shown["kind"], result, patch, content_type, validation)
+        require_name(result, name)
         new = subresources.scaled(row, live, result) if subresource == "scale" else result
         strategy.check_revision(row, live, new)
         return self._replace(write, new, live)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from lab_utils.controlplane import decoding, deletion, discovery, documents, options
+from lab_utils.controlplane import decoding, deletion, discovery, documents, options, schema
 from lab_utils.controlplane.answers import (
     absent,
     json_answer,
@@ -64,7 +64,13 @@ class _Call:
         """Read the parameters of a deletion, from the body and the query."""
         body = await self.http.read()
         given = decoding.decode_delete_options(body, self.content_type) if body else {}
-        return options.delete_options(self.http.query, given)
+        typed = schema.drop_unknown("DeleteOptions", given)
+        return options.delete_options(self.http.query, typed)
+
+    async def body(self, kind: str, api_version: str) -> Object:
+        """Read the body of a subresource, which is of another kind than the path's."""
+        read = decoding.decode(kind, api_version, await self.http.read(), self.content_type)
+        return schema.drop_unknown(kind, read)
 
     def write_options(self, name: str) -> WriteOptions:
         """Read the parameters of a write."""
@@ -187,8 +193,7 @@ class Resources:
         write, subresource = call.write_options("UpdateOptions"), call.info.subresource
         existed = self._registry.find(*call.key) is not None
         if subresource == "scale":
-            body = await call.http.read()
-            wanted = decoding.decode("Scale", "autoscaling/v1", body, call.content_type)
+            wanted = await call.body("Scale", "autoscaling/v1")
             obj = scaled(call.row, self._registry.get(*call.key), wanted)
         else:
             obj = await self._decoded(call, write)
@@ -246,19 +251,18 @@ class Resources:
 
     async def _bind(self, call: _Call) -> web.StreamResponse:
         write = call.write_options("CreateOptions")
-        binding = decoding.decode("Binding", "v1", await call.http.read(), call.content_type)
-        node = (binding.get("target") or {}).get("name")
+        binding = await call.body("Binding", "v1")
+        node = binding.get("target", {}).get("name")
         if not node:
             raise ApiError(500, "", "target.name: Required value")
         self._registry.bind(call.info.namespace, call.info.name, node, dry_run=write.dry_run)
         return success(201)
 
     async def _evict(self, call: _Call) -> web.StreamResponse:
-        body = await call.http.read()
-        eviction = decoding.decode("Eviction", "policy/v1", body, call.content_type)
-        if (eviction.get("metadata") or {}).get("name", call.info.name) != call.info.name:
+        eviction = await call.body("Eviction", "policy/v1")
+        if eviction.get("metadata", {}).get("name", call.info.name) != call.info.name:
             raise bad_request("name in URL does not match name in Eviction object")
-        wanted = options.delete_options(call.http.query, eviction.get("deleteOptions") or {})
+        wanted = options.delete_options(call.http.query, eviction.get("deleteOptions", {}))
         self._registry.evict(
             call.info.namespace, call.info.name, grace_s=wanted.grace_s, dry_run=wanted.dry_run
         )

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from lab_utils.controlplane.kinds import Kind
 from lab_utils.controlplane.selectors import label_selector
-from lab_utils.controlplane.status import ApiError, Cause, Object, bad_request, conflict, invalid
+from lab_utils.controlplane.status import ApiError, Cause, Object, conflict, invalid
 from lab_utils.controlplane.timestamps import rfc3339
 
 _IN_SCALE = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -125,11 +125,9 @@ def scaled(row: Kind, workload: Object, scale: Object) -> Object:
     """Give the workload with the replicas of a Scale.
 
     Raises:
-        ApiError: 400, replicas is no whole number; 422, it is negative.
+        ApiError: 422, they are negative.
     """
     replicas = scale.get("spec", {}).get("replicas", 0)
-    if type(replicas) is not int:
-        raise bad_request(f"spec.replicas of a Scale must be a whole number, not {replicas!r}")
     if replicas < 0:
         why = f"Invalid value: {replicas}: must be greater than or equal to 0"
         cause = Cause("FieldValueInvalid", why, "spec.replicas")
