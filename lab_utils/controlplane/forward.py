@@ -40,7 +40,7 @@ class Forwarder:
         """Pass a container's log on from its kubelet.
 
         Raises:
-            ApiError: 404 or 400; 500 when the kubelet cannot be reached.
+            ApiError: 404 or 400; 503 when the kubelet cannot be reached.
         """
         found = self._registry.get("Pod", namespace, pod)
         container = _container(found, request.query.get("container", ""))
@@ -52,51 +52,53 @@ class Forwarder:
         query = {key: value for key, value in request.query.items() if key != "container"}
         return await self._pass_on(request, (url / path).with_query(query), extra)
 
-    async def node(self, request: web.Request, name: str, rest: str) -> web.StreamResponse:
-        """Pass a request on to a node's kubelet.
-
-        Raises:
-            ApiError: 404; 503 when the kubelet cannot be reached.
-        """
-        url, extra = self._kubelet(name.split(":", 1)[0])
-        return await self._pass_on(request, _below(url, rest, request), extra)
-
-    async def pod(
-        self, request: web.Request, namespace: str, name: str, rest: str
+    async def proxy(
+        self, request: web.Request, key: tuple[str, str, str], rest: str
     ) -> web.StreamResponse:
-        """Pass a request on to a port of a pod; name is `pod`, `pod:port` or `http:pod:port`.
+        """Pass a request on to a node's kubelet, a pod or an endpoint of a Service.
+
+        Args:
+            request: What is passed on: method, headers, query and body.
+            key: Kind, namespace and `name`, `name:port` or `http:name:port`.
+            rest: The raw path behind the proxy.
 
         Raises:
-            ApiError: 404; 400, the pod has no address; 503, it cannot be reached.
+            ApiError: 404 or 400; 503 when there is nobody or he cannot be reached.
         """
-        pod_name, port = _split_name(name)
-        pod = self._registry.get("Pod", namespace, pod_name)
+        kind, namespace, name = key
+        name, port = _split_name(name)
+        extra: dict[str, Any] = {}
+        if kind == "Node":
+            url, extra = self._kubelet(name)
+        else:
+            find = self._pod if kind == "Pod" else self._endpoint
+            url = find(namespace, name, port)
+        query = request.rel_url.raw_query_string
+        target = f"{url.origin()}/{rest}" + (f"?{query}" if query else "")
+        return await self._pass_on(request, URL(target, encoded=True), extra)
+
+    def _pod(self, namespace: str, name: str, port: str) -> URL:
+        pod = self._registry.get("Pod", namespace, name)
         address = pod.get("status", {}).get("podIP")
-        if not address:
+        number = int(port) if port.isdecimal() else 0 if port else _first_port(pod)
+        if not address or not 0 < number < 2**16:
             raise bad_request("address not allowed")
-        url = _http(address, int(port) if port else _first_port(pod))
-        return await self._pass_on(request, _below(url, rest, request))
+        return URL.build(scheme="http", host=address, port=number)
 
-    async def service(
-        self, request: web.Request, namespace: str, name: str, rest: str
-    ) -> web.StreamResponse:
-        """Pass a request on to a random ready endpoint of a Service.
-
-        Raises:
-            ApiError: 404; 503, there is no endpoint or it cannot be reached.
-        """
-        service, port = _split_name(name)
-        port_name = _port_name(self._registry.get("Service", namespace, service), port)
+    def _endpoint(self, namespace: str, name: str, port: str) -> URL:
+        """Choose a random ready endpoint of a Service."""
+        port_name = _port_name(self._registry.get("Service", namespace, name), port)
         targets = [
             target
             for piece in self._registry.list("EndpointSlice", namespace)
-            if piece["metadata"].get("labels", {}).get("kubernetes.io/service-name") == service
+            if piece["metadata"].get("labels", {}).get("kubernetes.io/service-name") == name
             for target in _targets(piece, port_name)
         ]
         if not targets:
-            raise _unavailable(f'no endpoints available for service "{name}"')
-        url = _http(*random.choice(targets))  # noqa: S311 no secret
-        return await self._pass_on(request, _below(url, rest, request))
+            shown = f"{name}:{port}" if port else name
+            raise _unavailable(f'no endpoints available for service "{shown}"')
+        address, number = random.choice(targets)  # noqa: S311 no secret
+        return URL.build(scheme="http", host=address, port=number)
 
     def _kubelet(self, node: str) -> tuple[URL, dict[str, Any]]:
         status = self._registry.get("Node", "", node).get("status", {})
@@ -123,15 +125,14 @@ class Forwarder:
         return self._opened
 
     async def _pass_on(
-        self, request: web.Request, url: URL, extra: Mapping[str, Any] | None = None
+        self, request: web.Request, url: URL, extra: dict[str, Any]
     ) -> web.StreamResponse:
-        options = dict(extra or {})
-        headers = _end_to_end(request.headers) | options.pop("headers", {})
+        headers = _end_to_end(request.headers) | extra.pop("headers", {})
         body = await request.read() if request.can_read_body else None
         response: web.StreamResponse | None = None
         try:
             async with self._session().request(
-                request.method, url, headers=headers, data=body, allow_redirects=False, **options
+                request.method, url, headers=headers, data=body, allow_redirects=False, **extra
             ) as answer:
                 response = web.StreamResponse(
                     status=answer.status, headers=_end_to_end(answer.headers)
@@ -152,16 +153,6 @@ def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _unavailable(why: str) -> ApiError:
     return ApiError(503, "ServiceUnavailable", why)
-
-
-def _http(address: str, port: int) -> URL:
-    return URL.build(scheme="http", host=address, port=port)
-
-
-def _below(url: URL, rest: str, request: web.Request) -> URL:
-    """Put the raw path and query behind the proxy onto an address, byte by byte."""
-    query = request.rel_url.raw_query_string
-    return URL(f"{url.origin()}/{rest}" + (f"?{query}" if query else ""), encoded=True)
 
 
 def _split_name(name: str) -> tuple[str, str]:

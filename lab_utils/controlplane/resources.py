@@ -269,8 +269,4 @@ class Resources:
         return success(201)
 
     async def _proxy(self, call: _Call) -> web.StreamResponse:
-        info = call.info
-        if call.row.name == "Node":
-            return await self._forward.node(call.http, info.name, info.rest)
-        target = self._forward.pod if call.row.name == "Pod" else self._forward.service
-        return await target(call.http, info.namespace, info.name, info.rest)
+        return await self._forward.proxy(call.http, call.key, call.info.rest)

@@ -1,6 +1,7 @@
 """Values of the wrong type or size: judged by what they are, never a failure of the server."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -103,3 +104,8 @@ def test_half_a_surrogate_pair_does_not_spoil_the_list(http: Client) -> None:
     body = json.dumps({"metadata": {"name": "half"}, "data": {"a": "\ud800"}})
     assert http.post(CONFIG_MAPS, body).status == 400
     assert http.get(CONFIG_MAPS).status == 200
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "-1", "99999999", "\u00b2", "80:x"])
+def test_a_port_that_is_none_cannot_be_reached(http: Client, port: str) -> None:
+    assert http.get(f"{PODS}/p:{quote(port)}/proxy/").status == 400
