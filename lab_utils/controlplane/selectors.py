@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -36,22 +37,27 @@ class Requirement:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether labels fulfil it."""
         value = labels.get(self.key)
-        if self.operator == "Exists":
-            return value is not None
-        if self.operator in ("NotIn", "DoesNotExist"):
-            return value is None or (self.operator == "NotIn" and value not in self.values)
         if value is None:
-            return False
-        if self.operator == "In":
-            return value in self.values
-        return _compares(self.operator, value, self.values[0])
+            return self.operator in ("NotIn", "DoesNotExist")
+        return _MATCHES[self.operator](value, self.values)
 
 
-def _compares(operator: str, value: str, bound: str) -> bool:
+def _compares(value: str, bound: str, sign: int) -> bool:
     try:
-        return int(value) > int(bound) if operator == "Gt" else int(value) < int(bound)
+        return (int(value) - int(bound)) * sign > 0
     except ValueError:
         return False
+
+
+_MATCHES: dict[str, Callable[[str, tuple[str, ...]], bool]] = {
+    "In": lambda value, values: value in values,
+    "NotIn": lambda value, values: value not in values,
+    "Exists": lambda _value, _values: True,
+    "DoesNotExist": lambda _value, _values: False,
+    "Gt": lambda value, values: _compares(value, values[0], 1),
+    "Lt": lambda value, values: _compares(value, values[0], -1),
+}
+"""Operator -> whether a label that is there fulfils it."""
 
 
 @dataclass(frozen=True)
@@ -92,68 +98,62 @@ class _Parser:
     """Recursive descent, one token of look-ahead; the words are apimachinery's."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = [match[1] for match in _TOKEN.finditer(text)]
-        self._at = 0
+        self._tokens = deque(match[1] for match in _TOKEN.finditer(text))  # "" is the last one
 
     def requirements(self) -> list[Requirement]:
         """Read the whole text."""
         found: list[Requirement] = []
-        while self._next:
-            if self._next in _SYMBOLS - {"!"}:
-                raise ValueError(f"found '{self._next}', expected: !, identifier, or ''")
+        while self._tokens[0] or found:
             found.append(self._requirement())
-            after = self._take()
-            if after == "":
+            if (after := self._take()) == "":
                 break
             if after != ",":
-                raise ValueError(f"found '{after}', expected: ',' or 'end of string'")
-            if self._next in _SYMBOLS - {"!"}:
-                raise ValueError(f"found '{self._next}', expected: identifier after ','")
+                raise _unexpected(after, "',' or 'end of string'")
         return found
 
-    @property
-    def _next(self) -> str:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ""
-
     def _take(self) -> str:
-        token = self._next
-        self._at += 1
-        return token
+        return self._tokens.popleft() if len(self._tokens) > 1 else self._tokens[0]
 
-    def _identifier(self) -> str:
-        token = self._take()
-        if token in _SYMBOLS:
-            raise ValueError(f"found '{token}', expected: identifier")
+    def _identifier(self, expected: str = "identifier") -> str:
+        if (token := self._take()) in _SYMBOLS:
+            raise _unexpected(token, expected)
         return token
 
     def _requirement(self) -> Requirement:
-        absent = self._next == "!"
+        absent = self._tokens[0] == "!"
         if absent:
             self._take()
         key = _checked_key(self._identifier())
-        if absent or self._next in ("", ","):
+        if absent or self._tokens[0] in ("", ","):
             return Requirement(key, "DoesNotExist" if absent else "Exists")
-        word = self._take()
-        if word not in _OPERATORS:
-            raise ValueError(f"found '{word}', expected: in, notin, =, ==, !=, gt, lt")
-        values = self._set() if word in ("in", "notin") else (self._value(),)
+        if (word := self._take()) not in _OPERATORS:
+            raise _unexpected(word, "in, notin, =, ==, !=, gt, lt")
+        values = self._set() if word in ("in", "notin") else (self._value("", ","),)
         return Requirement(key, _OPERATORS[word], _checked_values(key, word, values))
 
-    def _value(self) -> str:
-        return "" if self._next in ("", ",") else self._identifier()
+    def _value(self, *ends: str) -> str:
+        """Read a value; where the next thing is there already it is empty."""
+        return "" if self._tokens[0] in ends else self._identifier(_EXPECTED[ends])
 
     def _set(self) -> tuple[str, ...]:
         if (opening := self._take()) != "(":
-            raise ValueError(f"found '{opening}' expected: '('")
-        if self._next in _SYMBOLS - {",", ")"}:
-            raise ValueError(f"found '{self._next}', expected: ',', ')' or identifier")
-        values = [""] if self._next in (",", ")") else [self._identifier()]
-        while self._next == ",":
-            self._take()
-            values.append("" if self._next in (",", ")") else self._identifier())
-        if (closing := self._take()) != ")":
-            raise ValueError(f"found '{closing}', expected: ',' or ')'")
+            raise _unexpected(opening, "'('")
+        values = [self._value(",", ")")]
+        while (closing := self._take()) == ",":
+            values.append(self._value(",", ")"))
+        if closing != ")":
+            raise _unexpected(closing, "',' or ')'")
         return tuple(values)
+
+
+_EXPECTED: dict[tuple[str, ...], str] = {
+    ("", ","): "identifier",
+    (",", ")"): "',', ')' or identifier",
+}
+
+
+def _unexpected(token: str, expected: str) -> ValueError:
+    return ValueError(f"found '{token}', expected: {expected}")
 
 
 def _checked_key(key: str) -> str:
