@@ -11,7 +11,7 @@ from typing import Protocol
 
 from lab_utils.controlplane.kinds import Kind
 from lab_utils.controlplane.podsecurity import message, violations
-from lab_utils.controlplane.status import ApiError, Object, forbidden, not_found
+from lab_utils.controlplane.status import ApiError, Cause, Object, forbidden, not_found
 from lab_utils.controlplane.warn import warn
 
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 a path
@@ -46,11 +46,7 @@ def random_suffix(length: int = 5) -> str:
 
 
 def admit_create(row: Kind, obj: Object, reader: Reader) -> None:
-    """Run every plug-in over a new object.
-
-    Raises:
-        ApiError: 404 or 403.
-    """
+    """Run every plug-in over a new object (404 or 403)."""
     if row.namespaced:
         _require_namespace(row, obj, reader)
     for plugin in _ON_CREATE.get(row.name, ()):
@@ -70,18 +66,14 @@ def _require_namespace(row: Kind, obj: Object, reader: Reader) -> None:
     found = reader.find("Namespace", "", namespace)
     if found is None:
         raise not_found("", "namespaces", namespace)
-    if "deletionTimestamp" in found["metadata"]:
-        why = (
-            f"unable to create new content in namespace {namespace} because it is being terminated"
-        )
-        error = forbidden(row.group, row.plural, name, why)
-        cause = {
-            "reason": "NamespaceTerminating",
-            "message": f"namespace {namespace} is being terminated",
-            "field": "metadata.namespace",
-        }
-        details = (error.details or {}) | {"causes": [cause]}
-        raise ApiError(403, error.reason, error.message, details=details)
+    if "deletionTimestamp" not in found["metadata"]:
+        return
+    end = "is being terminated"
+    why = f"unable to create new content in namespace {namespace} because it {end}"
+    error = forbidden(row.group, row.plural, name, why)
+    cause = Cause("NamespaceTerminating", f"namespace {namespace} {end}", "metadata.namespace")
+    error.details = (error.details or {}) | {"causes": [cause.as_dict()]}
+    raise error
 
 
 def _refuse_pod(pod: Object, why: str) -> ApiError:
@@ -169,15 +161,16 @@ def _enforce_pod_security(pod: Object, reader: Reader) -> None:
     refused = _violation("enforce", pod, pod, reader)
     if refused:
         raise _refuse_pod(pod, refused)
-    warned = _violation("warn", pod, pod, reader)
-    if warned:
-        warn(f"would {warned.replace('violates', 'violate', 1)}")
+    _warn_of_violation(pod, pod, reader)
 
 
 def _warn_about_template(workload: Object, reader: Reader) -> None:
     """Say early what the workload's pods will run into; only pods are refused."""
-    warned = _violation("warn", workload, workload["spec"].get("template", {}), reader)
-    if warned:
+    _warn_of_violation(workload, workload["spec"].get("template", {}), reader)
+
+
+def _warn_of_violation(obj: Object, pod: Object, reader: Reader) -> None:
+    if warned := _violation("warn", obj, pod, reader):
         warn(f"would {warned.replace('violates', 'violate', 1)}")
 
 

@@ -9,11 +9,16 @@ import json
 import random
 from collections.abc import Iterable, Iterator
 
-from lab_utils.controlplane.status import Cause, Object, invalid
+from lab_utils.controlplane.status import ApiError, Cause, Object, invalid
 
 CLUSTER_IPS = ipaddress.ip_network("10.96.0.0/16")
 NODE_PORTS = range(30000, 32768)
-_HEADLESS = "None"
+_TAKEN = "provided port is already allocated"
+_OUT_OF_RANGE = (
+    "provided port is not in the valid range. The range of valid ports is "
+    f"{NODE_PORTS[0]}-{NODE_PORTS[-1]}"
+)
+_PortKey = tuple[str, int]
 
 
 def carry_over(new: Object, live: Object) -> None:
@@ -23,24 +28,21 @@ def carry_over(new: Object, live: Object) -> None:
         return
     if not spec.get("clusterIP") and not spec.get("clusterIPs"):
         spec |= {field: old[field] for field in ("clusterIP", "clusterIPs") if field in old}
-    before = {_port_key(port): port.get("nodePort") for port in old.get("ports", ())}
-    if not _wants_node_ports(spec):
-        _drop_node_ports(spec, before)
-        return
+    before = {_key(port, port["port"]): port.get("nodePort") for port in old.get("ports", ())}
     for port in spec.get("ports", ()):
-        known = before.get(_port_key(port))
-        if known and not port.get("nodePort"):
-            port["nodePort"] = known
-
-
-def _port_key(port: Object) -> tuple[str, int]:
-    return port.get("protocol", "TCP"), port["port"]
-
-
-def _drop_node_ports(spec: Object, before: dict[tuple[str, int], int | None]) -> None:
-    for port in spec.get("ports", ()):
-        if port.get("nodePort") and port["nodePort"] == before.get(_port_key(port)):
+        known = before.get(_key(port, port["port"]))
+        if _wants_node_ports(spec):
+            port |= {"nodePort": known} if known and not port.get("nodePort") else {}
+        elif known and port.get("nodePort") == known:
             del port["nodePort"]
+
+
+def _key(port: Object, number: int) -> _PortKey:
+    return port.get("protocol", "TCP"), number
+
+
+def _wants_node_ports(spec: Object) -> bool:
+    return spec.get("type") in ("NodePort", "LoadBalancer")
 
 
 def allocate(service: Object, others: Iterable[Object], *, dry_run: bool = False) -> None:
@@ -60,24 +62,19 @@ def allocate(service: Object, others: Iterable[Object], *, dry_run: bool = False
     if spec.get("type") == "ExternalName":
         return
     specs = [other["spec"] for other in others]
+    taken = {other.get("clusterIP") for other in specs}
     spec.setdefault("clusterIP", (spec.get("clusterIPs") or [""])[0])
     if not spec["clusterIP"]:
-        spec["clusterIP"] = _free_address(specs)
-    elif spec["clusterIP"] != _HEADLESS:
-        _claim_address(service, [] if dry_run else specs)
+        spec["clusterIP"] = _free_address(taken)
+    elif spec["clusterIP"] != "None":
+        _claim_address(service, set() if dry_run else taken)
     spec["clusterIPs"] = [spec["clusterIP"]]
-    spec.setdefault("ipFamilies", ["IPv4"])
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
+    spec |= {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"} | spec
     if _wants_node_ports(spec):
-        _allocate_node_ports(service, specs, dry_run=dry_run)
+        _allocate_node_ports(service, set(_node_ports(specs)), dry_run=dry_run)
 
 
-def _wants_node_ports(spec: Object) -> bool:
-    return spec.get("type") in ("NodePort", "LoadBalancer")
-
-
-def _free_address(specs: list[Object]) -> str:
-    taken = {spec.get("clusterIP") for spec in specs}
+def _free_address(taken: set[str | None]) -> str:
     while True:
         host = random.randrange(256, CLUSTER_IPS.num_addresses - 1)  # noqa: S311 no secret
         address = str(CLUSTER_IPS[host])
@@ -85,54 +82,43 @@ def _free_address(specs: list[Object]) -> str:
             return address
 
 
-def _claim_address(service: Object, specs: list[Object]) -> None:
-    address = service["spec"]["clusterIP"]
+def _claim_address(service: Object, taken: set[str | None]) -> None:
+    address, why = service["spec"]["clusterIP"], ""
     if ipaddress.ip_address(address) not in CLUSTER_IPS:
-        why = (
-            f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid "
-            f"range. The range of valid IPs is {CLUSTER_IPS}"
-        )
-    elif address in {spec.get("clusterIP") for spec in specs}:
-        why = f"failed to allocate IP {address}: provided IP is already allocated"
-    else:
-        return
-    _refuse(service, "spec.clusterIPs", json.dumps([address]), why)
+        why = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is "
+        why += str(CLUSTER_IPS)
+    elif address in taken:
+        why = "provided IP is already allocated"
+    if why:
+        shown = json.dumps([address])
+        raise _refused(service, "clusterIPs", shown, f"failed to allocate IP {address}: {why}")
 
 
-def _allocate_node_ports(service: Object, specs: list[Object], *, dry_run: bool) -> None:
-    taken = set(_node_ports(specs))
-    for i, port in enumerate(service["spec"].get("ports", ())):
-        wanted = port.get("nodePort")
-        if not wanted:
-            port["nodePort"] = _free_port(taken | set(_node_ports([service["spec"]])), port)
-        else:
-            _claim_port(service, i, taken, dry_run=dry_run)
-        taken.add((port.get("protocol", "TCP"), port["nodePort"]))
+def _allocate_node_ports(service: Object, taken: set[_PortKey], *, dry_run: bool) -> None:
+    ports = service["spec"].get("ports", ())
+    wanted = set(_node_ports([service["spec"]]))
+    for i, port in enumerate(ports):
+        number, field = port.get("nodePort"), f"ports[{i}].nodePort"
+        if not number:
+            number = port["nodePort"] = _free_port(taken | wanted, port)
+        elif number not in NODE_PORTS and not dry_run:
+            raise _refused(service, field, str(number), _OUT_OF_RANGE)
+        elif _key(port, number) in taken:
+            raise _refused(service, field, str(number), _TAKEN)
+        taken.add(_key(port, number))
 
 
-def _node_ports(specs: Iterable[Object]) -> Iterator[tuple[str, int]]:
+def _node_ports(specs: Iterable[Object]) -> Iterator[_PortKey]:
     for spec in specs:
         for port in spec.get("ports", ()):
             if port.get("nodePort"):
-                yield port.get("protocol", "TCP"), port["nodePort"]
+                yield _key(port, port["nodePort"])
 
 
-def _free_port(taken: set[tuple[str, int]], port: Object) -> int:
-    protocol = port.get("protocol", "TCP")
-    return random.choice([n for n in NODE_PORTS if (protocol, n) not in taken])  # noqa: S311
+def _free_port(taken: set[_PortKey], port: Object) -> int:
+    return random.choice([n for n in NODE_PORTS if _key(port, n) not in taken])  # noqa: S311
 
 
-def _claim_port(service: Object, index: int, taken: set[tuple[str, int]], *, dry_run: bool) -> None:
-    port = service["spec"]["ports"][index]
-    number, field = port["nodePort"], f"spec.ports[{index}].nodePort"
-    if number not in NODE_PORTS and not dry_run:
-        first, last = NODE_PORTS[0], NODE_PORTS[-1]
-        why = "provided port is not in the valid range. The range of valid ports is "
-        _refuse(service, field, str(number), f"{why}{first}-{last}")
-    if (port.get("protocol", "TCP"), number) in taken:
-        _refuse(service, field, str(number), "provided port is already allocated")
-
-
-def _refuse(service: Object, field: str, value: str, why: str) -> None:
-    cause = Cause("FieldValueInvalid", f"Invalid value: {value}: {why}", field)
-    raise invalid("", "Service", service["metadata"]["name"], [cause])
+def _refused(service: Object, field: str, value: str, why: str) -> ApiError:
+    cause = Cause("FieldValueInvalid", f"Invalid value: {value}: {why}", f"spec.{field}")
+    return invalid("", "Service", service["metadata"]["name"], [cause])

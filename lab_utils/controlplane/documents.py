@@ -16,11 +16,7 @@ _PROTOBUF = "proto-openapi"
 
 
 def answer(request: web.Request) -> web.Response:
-    """Answer a path below which there are no objects.
-
-    Raises:
-        ApiError: 404, 405 or 406.
-    """
+    """Answer a path below which there are no objects (404, 405 or 406)."""
     path = request.path.rstrip("/")
     if path in discovery.HEALTH or path.rpartition("/")[0] in discovery.HEALTH:
         return web.Response(text="ok")

@@ -114,11 +114,7 @@ def _check_manager(options: str, manager: str) -> None:
 
 
 def delete_options(query: Query, body: Object) -> DeleteOptions:
-    """Read a deletion's parameters; the body goes before the query.
-
-    Raises:
-        ApiError: 400 or 422.
-    """
+    """Read a deletion's parameters; the body goes before the query (400 or 422)."""
     grace: Any = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds", ""))
     dry_run: Any = body.get("dryRun") or query.getall("dryRun", [])
     preconditions = body.get("preconditions") or {}
@@ -162,11 +158,7 @@ class ListOptions:
 
 
 def list_options(query: Query, kind: Kind, *, is_watch: bool = False) -> ListOptions:
-    """Read the parameters of a list or a watch.
-
-    Raises:
-        ApiError: 400 or 422.
-    """
+    """Read the parameters of a list or a watch (400 or 422)."""
     labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
     options = ListOptions(
         selects=_selection(kind, labels, fields),

@@ -50,11 +50,7 @@ class Registry:
         return self.store.get(kind, namespace, name)
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
-        """Give an object.
-
-        Raises:
-            ApiError: 404, there is none.
-        """
+        """Give an object (404, there is none)."""
         found = self.store.get(kind, namespace, name)
         if found is None:
             raise not_found(BY_NAME[kind].group, BY_NAME[kind].plural, name)
@@ -187,11 +183,7 @@ class Registry:
     def evict(
         self, namespace: str, pod: str, *, grace_s: int | None = None, dry_run: bool = False
     ) -> None:
-        """Delete a pod if its disruption budget allows it.
-
-        Raises:
-            ApiError: 429, it does not.
-        """
+        """Delete a pod if its disruption budget allows it (429, it does not)."""
         live, now = self.get("Pod", namespace, pod), self.clock()
         budgets = self.store.list("PodDisruptionBudget", namespace)
         budget = subresources.guarding_budget(live, budgets)

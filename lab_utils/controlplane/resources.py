@@ -5,7 +5,7 @@ between subresources is one method each.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -23,6 +23,7 @@ from lab_utils.controlplane.encoding import Encoder, Format, negotiate
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.kinds import BY_ROUTE, Kind
 from lab_utils.controlplane.options import WriteOptions
+from lab_utils.controlplane.parsing import JSON
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.requestinfo import RequestInfo, parse_path
 from lab_utils.controlplane.status import ApiError, Object, bad_request
@@ -161,7 +162,8 @@ class Resources:
         wanted = options.list_options(call.http.query, call.row, is_watch=call.info.is_watch)
         if wanted.is_watch:
             watch = Watch(self._registry.store, call.row, call.namespace, wanted)
-            return await serve_watch(call.http, watch, Lines(call.row, self._encoder, call.form))
+            form = replace(call.form, media=JSON)  # a watch is lines of JSON, whatever is in them
+            return await serve_watch(call.http, watch, Lines(call.row, self._encoder, form))
         page = list_page(self._registry.store, call.row, call.namespace, wanted)
         body = self._encoder.list(call.row, page.metadata, page.items, call.form)
         return json_answer(body, media=call.form.media)
@@ -217,10 +219,7 @@ class Resources:
             patch,
             content_type=call.content_type,
             subresource=call.info.subresource,
-            manager=write.manager,
-            force=write.force,
-            dry_run=write.dry_run,
-            validation=write.validation,
+            **vars(write),
         )
         return self._answer(call, result, 200 if existed else 201)
 

@@ -83,11 +83,7 @@ class Store:
         return [obj for _, obj in sorted(objects.items(), key=lambda item: item[0])]
 
     def changes_since(self, revision: int) -> Sequence[Change]:
-        """Give every change after a revision, oldest first.
-
-        Raises:
-            ApiError: 410, some of them are forgotten.
-        """
+        """Give every change after a revision, oldest first (410, some of them are forgotten)."""
         if revision < self._forgotten:
             raise expired(revision, self._forgotten)
         missed = min(self.revision - revision, len(self._log))

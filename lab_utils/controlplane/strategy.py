@@ -47,11 +47,7 @@ def _in_order(row: Kind, obj: Object) -> Object:
 
 
 def check_preconditions(row: Kind, live: Object, obj: Object) -> None:
-    """Refuse to overwrite another object, or a version the client has not seen.
-
-    Raises:
-        ApiError: 409 Conflict.
-    """
+    """Refuse to overwrite another object, or a version the client has not seen (409 Conflict)."""
     wanted, found = obj["metadata"], live["metadata"]
     if wanted.get("uid") and wanted["uid"] != found["uid"]:
         raise conflict(row.group, row.plural, found["name"], _other_uid(row, wanted, found))

@@ -122,11 +122,7 @@ def scale_of(workload: Object) -> Object:
 
 
 def scaled(row: Kind, workload: Object, scale: Object) -> Object:
-    """Give the workload with the replicas of a Scale.
-
-    Raises:
-        ApiError: 422, they are negative.
-    """
+    """Give the workload with the replicas of a Scale (422, they are negative)."""
     replicas = scale.get("spec", {}).get("replicas", 0)
     if replicas < 0:
         why = f"Invalid value: {replicas}: must be greater than or equal to 0"

@@ -165,3 +165,10 @@ def test_a_table_watch_has_its_columns_once(api: ApiServer) -> None:
     assert first["columnDefinitions"][0]["name"] == "Name"
     assert second["columnDefinitions"] is None
     assert second["rows"][0]["cells"][0] == "b"
+
+
+def test_a_watch_is_lines_of_json_even_for_who_likes_yaml(api: ApiServer) -> None:
+    api.call(api.registry.create, "Pod", pod())
+    accept = {"Accept": "application/yaml"}
+    answer = Client(api).get(f"{PODS}?watch=1&timeoutSeconds=1", headers=accept)
+    assert json.loads(answer.body)["object"]["kind"] == "Pod"
