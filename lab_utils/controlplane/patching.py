@@ -22,21 +22,42 @@ from lab_utils.controlplane.warn import warn
 _GO_TYPES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number"}
 
 
-def patched(kind: str, live: Object, patch: Any, content_type: str) -> Object:
-    """Apply a patch that describes a change.
+def patched(kind: str, live: Object, patch: Any, content_type: str, validation: str) -> Object:
+    """Apply a patch and read the result as any body is read: types, unknown fields, the name.
 
     Args:
         kind: A served kind, or Scale.
         live: The object as it is.
         patch: The decoded body.
         content_type: One of parsing.CONTENT_TYPES but APPLY_PATCH.
+        validation: "Strict", "Warn" or "Ignore": what to do about unknown fields.
 
     Returns:
-        A new object, not yet checked.
+        A new object in canonical form.
 
     Raises:
         ApiError: 400, the body is no such patch; 422 or 500, it does not fit the object.
     """
+    result = _applied(kind, live, patch, content_type)
+    if not isinstance(result, dict):
+        raise _wrong_body(result, f"a {kind}")
+    shown = go_text(patch) if content_type == STRATEGIC_PATCH else _compact(result)
+    why = schema.decode_error(kind, result)
+    if why and content_type == STRATEGIC_PATCH:
+        why = _as_converter(why)
+    unknown = [] if why else schema.check(kind, result)
+    if unknown and validation == "Strict":
+        why = f"strict decoding error: {', '.join(unknown)}"
+    if why:
+        cause = Cause("FieldValueInvalid", f"Invalid value: {json.dumps(shown)}: {why}", "patch")
+        raise invalid("", "", "", [cause])
+    for text in unknown if validation == "Warn" else ():
+        warn(text)
+    require_name(result, live["metadata"]["name"])
+    return schema.drop_unknown(kind, result)
+
+
+def _applied(kind: str, live: Object, patch: Any, content_type: str) -> Any:
     if content_type == JSON_PATCH:
         if not isinstance(patch, list):
             raise _wrong_body(patch, "[]handlers.jsonPatchOp")
@@ -71,40 +92,6 @@ def named(kind: str, applied: Any, name: str) -> Object:
         raise bad_request("metadata.managedFields must be nil")
     require_name({"metadata": {"name": name} | metadata}, name)
     return applied | {"metadata": metadata | {"name": name}}
-
-
-def understood(kind: str, result: Any, patch: Any, content_type: str, validation: str) -> Object:
-    """Read the result of a patch as any body is read: types, then unknown fields.
-
-    Args:
-        kind: A served kind, or Scale.
-        result: What patched() gave.
-        patch: The decoded body, for the message.
-        content_type: One of parsing.CONTENT_TYPES.
-        validation: "Strict", "Warn" or "Ignore": what to do about unknown fields.
-
-    Returns:
-        The result in canonical form.
-
-    Raises:
-        ApiError: 422, it is no such object any more; 400, it is no object.
-    """
-    if not isinstance(result, dict):
-        raise _wrong_body(result, f"a {kind}")
-    shown = go_text(patch) if content_type == STRATEGIC_PATCH else _compact(result)
-    why = schema.decode_error(kind, result)
-    if why and content_type == STRATEGIC_PATCH:
-        why = _as_converter(why)
-    unknown = [] if why else schema.check(kind, result)
-    if unknown and validation == "Strict":
-        why = f"strict decoding error: {', '.join(unknown)}"
-    if why:
-        cause = Cause("FieldValueInvalid", f"Invalid value: {json.dumps(shown)}: {why}", "patch")
-        raise invalid("", "", "", [cause])
-    if validation == "Warn":
-        for text in unknown:
-            warn(text)
-    return schema.drop_unknown(kind, result)
 
 
 def _compact(obj: Object) -> str:

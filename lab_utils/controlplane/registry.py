@@ -12,13 +12,12 @@ from typing import Any
 
 from lab_utils.controlplane import admission, allocation, deletion, strategy, subresources
 from lab_utils.controlplane.apply import record_update, server_side_apply
-from lab_utils.controlplane.decoding import require_name
 from lab_utils.controlplane.defaults import set_defaults
 from lab_utils.controlplane.deletion import DeleteOptions
 from lab_utils.controlplane.expiry import EventExpiry
 from lab_utils.controlplane.kinds import BY_NAME, Kind
 from lab_utils.controlplane.parsing import APPLY_PATCH
-from lab_utils.controlplane.patching import named, patched, understood
+from lab_utils.controlplane.patching import named, patched
 from lab_utils.controlplane.status import Object, already_exists, conflict, invalid, not_found
 from lab_utils.controlplane.store import Store
 from lab_utils.controlplane.timestamps import Clock, rfc3339, utc_now
@@ -61,11 +60,7 @@ class Registry:
         return self.store.list(kind, namespace)
 
     def create(self, kind: str, obj: Object, *, manager: str = "", dry_run: bool = False) -> Object:
-        """Create an object; metadata.namespace says where.
-
-        Raises:
-            ApiError: 404 or 403 from admission, 422 from validation, 409 when the name is taken.
-        """
+        """Create an object; metadata.namespace says where (403, 404, 409 or 422)."""
         return self._create(_Write(BY_NAME[kind], manager, dry_run=dry_run), obj)
 
     def update(
@@ -77,11 +72,7 @@ class Registry:
         manager: str = "",
         dry_run: bool = False,
     ) -> Object:
-        """Replace an object, or through a subresource only its status or its finalizers.
-
-        Raises:
-            ApiError: 404, 409 when the object has changed since it was read, 422.
-        """
+        """Replace an object; through a subresource only a part of it (404, 409 or 422)."""
         row, metadata = BY_NAME[kind], obj["metadata"]
         write = _Write(row, manager, subresource, dry_run=dry_run)
         live = self.store.get(kind, metadata.get("namespace", ""), metadata["name"])
@@ -131,9 +122,7 @@ class Registry:
         if live is None:
             raise not_found(row.group, row.plural, name)
         shown = subresources.scale_of(live) if subresource == "scale" else live
-        result = patched(shown["kind"], shown, patch, content_type)
-        result = understood(shown["kind"], result, patch, content_type, validation)
-        require_name(result, name)
+        result = patched(shown["kind"], shown, patch, content_type, validation)
         new = subresources.scaled(row, live, result) if subresource == "scale" else result
         strategy.check_revision(row, live, new)
         return self._replace(write, new, live)
@@ -171,11 +160,7 @@ class Registry:
         return self.store.remove(kind, namespace, name) if gone else left
 
     def bind(self, namespace: str, pod: str, node: str, *, dry_run: bool = False) -> None:
-        """Give a pod its node: the one write of a scheduler.
-
-        Raises:
-            ApiError: 404; 409, the pod has a node or is being deleted.
-        """
+        """Give a pod its node: the one write of a scheduler (404; 409, it has one)."""
         new = subresources.bound(self.get("Pod", namespace, pod), node, self.clock())
         if not dry_run:
             self.store.put("Pod", new)
@@ -262,7 +247,6 @@ class Registry:
         return self._create(write, merged)
 
     def _record(self, write: _Write, old: Object | None, new: Object) -> Object:
-        """Note in managedFields who has changed what."""
         return record_update(
             write.row.name,
             old,

@@ -104,15 +104,12 @@ def _only(new: Object, live: Object, part: str) -> Object:
 def _keep_metadata(row: Kind, metadata: Object, live: Object) -> None:
     uid = metadata.get("uid")
     if uid and uid != live["uid"]:
-        cause = Cause(
-            "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable', "metadata.uid"
-        )
+        why = f'Invalid value: "{uid}": field is immutable'
+        cause = Cause("FieldValueInvalid", why, "metadata.uid")
         raise invalid(row.group, row.name, live["name"], [cause])
-    metadata.pop("selfLink", None)
-    for field in _KEPT:
+    for field in (*_KEPT, "selfLink"):
         metadata.pop(field, None)
-        if field in live:
-            metadata[field] = live[field]
+    metadata |= {field: live[field] for field in _KEPT if field in live}
 
 
 def count_generation(row: Kind, new: Object, live: Object) -> None:
