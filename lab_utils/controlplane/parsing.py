@@ -6,6 +6,7 @@ end. Knows nothing of kinds.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -34,9 +35,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     plain = dict(pairs)
     if len(plain) == len(pairs):
         return plain
-    names = [name for name, _ in pairs]
+    times = Counter(name for name, _ in pairs)
     marked = _Repeated(plain)
-    marked.repeated = tuple(name for name in plain if names.count(name) > 1)
+    marked.repeated = tuple(name for name in plain if times[name] > 1)
     return marked
 
 
@@ -52,10 +53,10 @@ def read_json(body: bytes) -> Any:
         if "\\ud" in text.lower():  # half a surrogate pair could never be written again
             json.dumps(value, ensure_ascii=False).encode()
         return value
-    except UnicodeEncodeError as exc:
-        raise Unreadable("invalid surrogate pair in string literal") from exc
     except json.JSONDecodeError as exc:
         raise Unreadable(_go_json_error(text, exc)) from exc
+    except ValueError as exc:  # that pair, or a number of thousands of digits
+        raise Unreadable(str(exc)) from exc
     except RecursionError as exc:
         raise Unreadable("exceeded max depth") from exc
 

@@ -71,15 +71,26 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ('{"a":' * 5_000 + "1" + "}" * 5_000, "application/json"),
         ('{"a": NaN}', "application/json"),
         (b"\xff\xfe\x00", "application/json"),
+        ('{"a": ' + "9" * 5_000 + "}", "application/json"),
     ],
     ids=["aliases", "self-reference", "deep flow", "deep blocks", "deep list", "deep object",
-         "NaN", "no UTF-8"],
+         "NaN", "no UTF-8", "digits"],
 )  # fmt: skip
 def test_a_hostile_body_is_refused_and_the_server_lives(
     http: Client, body: str | bytes, content_type: str
 ) -> None:
     assert http.request("POST", CONFIG_MAPS, body, content_type=content_type).status == 400
     assert http.get("/livez").status == 200
+
+
+@pytest.mark.parametrize("fields", [["a\r\nX-Injected: yes"], [f"f{n}" for n in range(50_000)]],
+                         ids=["line break", "many"])  # fmt: skip
+def test_strange_field_names_do_not_spoil_the_headers(http: Client, fields: list[str]) -> None:
+    pairs = ",".join(f"{json.dumps(name)}:1,{json.dumps(name)}:1" for name in fields)
+    answer = http.post(f"{CONFIG_MAPS}?dryRun=All", f'{{"metadata":{{"name":"x"}},{pairs}}}')
+    assert answer.status == 201
+    assert answer.headers["X-Injected"] is None
+    assert len(answer.warnings) < 100
 
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "a%2fb", "x" * 5000, "%00", "%E2%82%AC"])
