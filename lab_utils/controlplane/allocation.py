@@ -50,11 +50,6 @@ def allocate(service: Object, others: Iterable[Object], *, dry_run: bool = False
 
     A dry run does not see a taken address or a port out of range, just as in Kubernetes.
 
-    Args:
-        service: The new object; its spec is filled in.
-        others: Every other Service of the cluster.
-        dry_run: Nothing will be stored.
-
     Raises:
         ApiError: 422, an address or a port is taken or out of range.
     """

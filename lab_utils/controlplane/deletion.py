@@ -52,22 +52,19 @@ def check_request(row: Kind, live: Object, options: DeleteOptions) -> None:
         ApiError: 409 for a precondition, 403 for a system namespace.
     """
     metadata = live["metadata"]
-    uid, version = metadata["uid"], metadata["resourceVersion"]
     if row.name == "Namespace" and metadata["name"] in _IMMORTAL:
         why = "this namespace may not be deleted"
         raise forbidden(row.group, row.plural, metadata["name"], why)
-    if options.uid not in (None, uid):
-        why = (
-            f"the UID in the precondition ({options.uid}) does not match the UID in record "
-            f"({uid}). The object might have been deleted and then recreated"
-        )
-        raise conflict(row.group, row.name, metadata["name"], why)
-    if options.resource_version not in (None, version):
-        why = (
-            f"the ResourceVersion in the precondition ({options.resource_version}) does not match "
-            f"the ResourceVersion in record ({version}). The object might have been modified"
-        )
-        raise conflict(row.group, row.name, metadata["name"], why)
+    for name, wanted, found, what in (
+        ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
+        ("ResourceVersion", options.resource_version, metadata["resourceVersion"], "modified"),
+    ):
+        if wanted not in (None, found):
+            why = (
+                f"the {name} in the precondition ({wanted}) does not match the {name} in record "
+                f"({found}). The object might have been {what}"
+            )
+            raise conflict(row.group, row.name, metadata["name"], why)
 
 
 def begin(live: Object, options: DeleteOptions, now: datetime) -> Object:

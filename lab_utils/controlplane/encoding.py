@@ -45,16 +45,7 @@ def not_acceptable(plain: bool = False) -> ApiError:
 
 
 def negotiate(accept: str, *, include: str = "Metadata", views: bool = True) -> Format:
-    """Choose the first format of an Accept header that this server has.
-
-    Args:
-        accept: The header's value.
-        include: What a Table is to carry of its objects.
-        views: Whether what is asked for can be shown as a Table.
-
-    Raises:
-        ApiError: 406, there is none.
-    """
+    """Choose the first format of an Accept header that this server has (406, there is none)."""
     offers = [_offer(part) for part in (accept or "*/*").split(",")]
     for media, parameters in offers:
         view = parameters.get("as", "")

@@ -57,10 +57,8 @@ class Forwarder:
     ) -> web.StreamResponse:
         """Pass a request on to a node's kubelet, a pod or an endpoint of a Service.
 
-        Args:
-            request: What is passed on: method, headers, query and body.
-            key: Kind, namespace and `name`, `name:port` or `http:name:port`.
-            rest: The raw path behind the proxy.
+        key is the kind, the namespace and `name`, `name:port` or `http:name:port`; rest the raw
+        path behind the proxy.
 
         Raises:
             ApiError: 404 or 400; 503 when there is nobody or he cannot be reached.

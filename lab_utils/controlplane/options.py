@@ -71,16 +71,9 @@ class WriteOptions:
 
 
 def write_options(query: Query, options: str, agent: str, content_type: str) -> WriteOptions:
-    """Read the parameters of a write.
+    """Read the parameters of a CreateOptions, UpdateOptions or PatchOptions (422).
 
-    Args:
-        query: The request's parameters.
-        options: CreateOptions, UpdateOptions or PatchOptions.
-        agent: The User-Agent: names the manager where no parameter does.
-        content_type: Of the body: an apply patch has rules of its own.
-
-    Raises:
-        ApiError: 422.
+    The User-Agent names the manager where no parameter does.
     """
     validation = query.get("fieldValidation", "")
     if validation not in _VALIDATIONS:

@@ -25,15 +25,7 @@ _GO_TYPES = {dict: "object", list: "array", str: "string", bool: "bool", int: "n
 def patched(kind: str, live: Object, patch: Any, content_type: str, validation: str) -> Object:
     """Apply a patch and read the result as any body is read: types, unknown fields, the name.
 
-    Args:
-        kind: A served kind, or Scale.
-        live: The object as it is.
-        patch: The decoded body.
-        content_type: One of parsing.CONTENT_TYPES but APPLY_PATCH.
-        validation: "Strict", "Warn" or "Ignore": what to do about unknown fields.
-
-    Returns:
-        A new object in canonical form.
+    Every format but an apply patch's; kind may also be Scale. The result is in canonical form.
 
     Raises:
         ApiError: 400, the body is no such patch; 422 or 500, it does not fit the object.

@@ -97,19 +97,10 @@ class Registry:
         dry_run: bool = False,
         validation: str = "Ignore",
     ) -> Object:
-        """Change an object by a patch; an apply patch creates it when it is absent.
+        """Change an object by a decoded patch; an apply patch creates it when it is absent.
 
-        Args:
-            kind: A served kind.
-            namespace: "" for cluster-scoped kinds.
-            name: The object's name.
-            patch: The decoded body.
-            content_type: The patch format, see `patching`.
-            subresource: "", "status" or "scale".
-            manager: Who writes; an apply patch needs one.
-            force: An apply patch takes over what others own.
-            dry_run: Answer as if, and store nothing.
-            validation: "Strict", "Warn" or "Ignore" unknown fields.
+        content_type says which format it is, validation ("Strict", "Warn", "Ignore") what to do
+        about unknown fields; force lets an apply patch take over what others own.
 
         Raises:
             ApiError: as update() and create(), and 400 for a body that is no such patch.

@@ -33,8 +33,7 @@ def parse_path(raw_path: str) -> RequestInfo | None:
     else:
         return None
     is_watch = tail[:1] == ["watch"]
-    parts = tail[1:] if is_watch else tail
-    namespace = ""
+    parts, namespace = tail[1:] if is_watch else tail, ""
     if _is_inside_namespace(parts):
         namespace, parts = parts[1], parts[2:]
     plural, name, subresource = (unquote(part) for part in (*parts[:3], "", "", "")[:3])
