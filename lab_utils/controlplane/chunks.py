@@ -43,7 +43,7 @@ class _Position:
             read = read_json(base64.urlsafe_b64decode(padded))
             namespace, _, name = read["start"].rstrip("\0").rpartition("/")
             return cls(int(read["rv"]), (namespace, name))
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as exc:
             why = f"invalid continue token: continue key is not valid: {exc}"
             raise bad_request(why) from exc
 

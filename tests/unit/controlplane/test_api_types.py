@@ -86,7 +86,8 @@ def test_a_json_patch_may_not_take_an_object_apart(http: Client, path: str, junk
 @pytest.mark.parametrize(
     "query",
     ["limit=" + "9" * 30, "watch=1&timeoutSeconds=" + "9" * 400, "includeObject=x", "continue=",
-     "resourceVersion=%C2%B2", "continue=eyJydiI6OTk5OTk5OTk5LCJzdGFydCI6ImEifQ"],
+     "resourceVersion=%C2%B2", "continue=eyJydiI6OTk5OTk5OTk5LCJzdGFydCI6ImEifQ",
+     "continue=eyJydiI6MWU5OTksInN0YXJ0IjoiYSJ9"],
 )  # fmt: skip
 def test_a_strange_parameter_is_judged(http: Client, query: str) -> None:
     accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
