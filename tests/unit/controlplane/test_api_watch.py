@@ -1,5 +1,6 @@
 """Watches over real sockets."""
 
+import asyncio
 import json
 import socket
 import ssl
@@ -9,9 +10,12 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 import pytest
+from multidict import MultiDict
 
-from lab_utils.controlplane.store import HISTORY
-from lab_utils.controlplane.watch import MAX_PENDING
+from lab_utils.controlplane.kinds import BY_NAME
+from lab_utils.controlplane.options import list_options
+from lab_utils.controlplane.store import HISTORY, Store
+from lab_utils.controlplane.watch import MAX_PENDING, Watch
 from tests.unit.controlplane.apiserver import TOKEN, ApiServer, Client, pod
 
 PODS = "/api/v1/namespaces/ref/pods"
@@ -172,3 +176,13 @@ def test_a_watch_is_lines_of_json_even_for_who_likes_yaml(api: ApiServer) -> Non
     accept = {"Accept": "application/yaml"}
     answer = Client(api).get(f"{PODS}?watch=1&timeoutSeconds=1", headers=accept)
     assert json.loads(answer.body)["object"]["kind"] == "Pod"
+
+
+async def test_an_event_at_the_last_moment_comes_before_the_bookmark() -> None:
+    row, store = BY_NAME["ConfigMap"], Store()
+    watch = Watch(store, row, None, list_options(MultiDict(), row))
+    watch.start(on_overflow=lambda: None)
+    waiting = asyncio.create_task(watch.next(0))
+    await asyncio.sleep(0)
+    late = store.put("ConfigMap", {"metadata": {"name": "late", "namespace": "ref"}})
+    assert await waiting == [("ADDED", late)]
