@@ -4,32 +4,27 @@ Hides adoption, pausing and the two strategies. Pods are the ReplicaSets' busine
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 """
 
-import copy
 from datetime import datetime
 
 from lab_utils.controlplane.controllers import progress, revisions, rollout
-from lab_utils.controlplane.controllers.actions import Action, Update
+from lab_utils.controlplane.controllers.actions import Action
 from lab_utils.controlplane.controllers.controller import Controller, claimants
 from lab_utils.controlplane.controllers.objects import (
     annotations_of,
     condition_of,
-    controller_of,
-    controller_reference,
-    is_controlled_by,
     is_finished,
     is_terminating,
-    labels_of,
     name_of,
 )
+from lab_utils.controlplane.controllers.ownership import claim
 from lab_utils.controlplane.controllers.rollout import Rollout, size
-from lab_utils.controlplane.controllers.selection import matches
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 
 
 def reconcile(deployment: Object, world: World, now: datetime) -> list[Action]:
     """Move one step: claim, number revisions, scale, and write down the status."""
-    claims, replica_sets = _claim(deployment, world)
+    claims, replica_sets = claim(deployment, "ReplicaSet", world)
     plan = _plan(deployment, replica_sets)
     plan.actions.extend(claims)
     if is_terminating(deployment):
@@ -46,26 +41,6 @@ def reconcile(deployment: Object, world: World, now: datetime) -> list[Action]:
         _roll(plan, world, now)
         progress.write(plan, deployment, now, estimate=True)
     return plan.actions
-
-
-def _claim(deployment: Object, world: World) -> tuple[list[Update], list[Object]]:
-    """Adopt matching ReplicaSets without a controller; own ones that match no longer are left."""
-    meta, selector = deployment["metadata"], deployment["spec"]["selector"]
-    own = [
-        rs for _, rs in world.owned(meta["uid"], "ReplicaSet") if is_controlled_by(rs, deployment)
-    ]
-    kept = [rs for rs in own if matches(selector, labels_of(rs))]
-    if is_terminating(deployment):
-        return [], kept
-    updates = []
-    for replica_set in world.select("ReplicaSet", meta["namespace"], selector):
-        if controller_of(replica_set) is None and not is_terminating(replica_set):
-            adopted = copy.deepcopy(replica_set)
-            reference = controller_reference("apps/v1", "Deployment", deployment)
-            adopted["metadata"].setdefault("ownerReferences", []).append(reference)
-            kept.append(adopted)
-            updates.append(Update("ReplicaSet", adopted))
-    return updates, kept
 
 
 def _plan(deployment: Object, replica_sets: list[Object]) -> Rollout:

@@ -7,7 +7,6 @@ Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/
 from datetime import datetime, timedelta
 
 from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update
-from lab_utils.controlplane.controllers.conditions import replaced
 from lab_utils.controlplane.controllers.controller import Controller, selectors_of
 from lab_utils.controlplane.controllers.objects import (
     condition_of,
@@ -15,6 +14,7 @@ from lab_utils.controlplane.controllers.objects import (
     is_ready,
     is_terminating,
     scaled,
+    set_condition,
 )
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
@@ -42,7 +42,8 @@ def reconcile(budget: Object, world: World, now: datetime) -> list[Action]:
         "desiredHealthy": desired,
         "expectedPods": expected,
     }
-    status["conditions"] = _conditions(budget, status, now)
+    new = set_condition(budget, _condition(budget, status, now))
+    status["conditions"] = new["status"]["conditions"]
     actions: list[Action] = []
     if status != budget.get("status"):
         actions.append(Update("PodDisruptionBudget", budget | {"status": status}, "status"))
@@ -95,12 +96,12 @@ def _evictions(budget: Object, pods: list[Object], now: datetime) -> dict[str, d
     return {name: at for name, at in times.items() if at + EVICTION_TIMEOUT > now}
 
 
-def _conditions(budget: Object, status: Object, now: datetime) -> list[Object]:
+def _condition(budget: Object, status: Object, now: datetime) -> Object:
     allowed = status["disruptionsAllowed"] > 0
     old = condition_of(budget, "DisruptionAllowed") or {}
     wanted = "True" if allowed else "False"
     at = old["lastTransitionTime"] if old.get("status") == wanted else rfc3339(now)
-    condition = {
+    return {
         "type": "DisruptionAllowed",
         "status": wanted,
         "observedGeneration": status["observedGeneration"],
@@ -108,7 +109,6 @@ def _conditions(budget: Object, status: Object, now: datetime) -> list[Object]:
         "reason": "SufficientPods" if allowed else "InsufficientPods",
         "message": "",
     }
-    return replaced((budget.get("status") or {}).get("conditions") or (), condition)
 
 
 CONTROLLER = Controller(

@@ -91,7 +91,7 @@ def _write(
     metadata = metadata_for(service, current, trigger, marks)
     if current is None:
         metadata["generateName"] = f"{name}-"
-        metadata["ownerReferences"] = [controller_reference("v1", "Service", service)]
+        metadata["ownerReferences"] = [controller_reference(service)]
         identity = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"}
         made = {**identity, "metadata": metadata, "addressType": "IPv4", **body}
         return [Create("EndpointSlice", made)]

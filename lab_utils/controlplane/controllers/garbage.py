@@ -11,6 +11,7 @@ from datetime import datetime
 from lab_utils.controlplane.controllers.actions import Action, Update, delete
 from lab_utils.controlplane.controllers.controller import ANY, Controller
 from lab_utils.controlplane.controllers.objects import Key, is_terminating, key_of
+from lab_utils.controlplane.controllers.ownership import disowned
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.deletion import FOREGROUND, ORPHAN
 from lab_utils.controlplane.status import Object
@@ -29,7 +30,7 @@ def reconcile(obj: Object, world: World, _now: datetime) -> list[Action]:
 
 def _orphan_dependents(obj: Object, world: World) -> list[Action]:
     uid = obj["metadata"]["uid"]
-    freed = [Update(kind, _disowned(one, {uid})) for kind, one in world.owned(uid)]
+    freed = [Update(kind, disowned(one, {uid})) for kind, one in world.owned(uid)]
     return [*freed, _without_finalizer(obj, ORPHAN)]
 
 
@@ -60,13 +61,7 @@ def _follow_owners(obj: Object, world: World) -> list[Action]:
     kind = obj["kind"]
     if len(gone) == len({reference["uid"] for reference in references}):
         return [delete(kind, obj, propagation="Background")]
-    return [Update(kind, _disowned(obj, gone))]
-
-
-def _disowned(obj: Object, uids: set[str]) -> Object:
-    metadata = dict(obj["metadata"])
-    left = [one for one in metadata.pop("ownerReferences") if one["uid"] not in uids]
-    return obj | {"metadata": metadata | ({"ownerReferences": left} if left else {})}
+    return [Update(kind, disowned(obj, gone))]
 
 
 def _without_finalizer(obj: Object, finalizer: str) -> Update:

@@ -9,9 +9,14 @@ import math
 from datetime import datetime
 
 from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update
-from lab_utils.controlplane.controllers.conditions import replaced
 from lab_utils.controlplane.controllers.controller import Controller
-from lab_utils.controlplane.controllers.objects import condition_of, is_condition, is_ready, name_of
+from lab_utils.controlplane.controllers.objects import (
+    condition_of,
+    is_condition,
+    is_ready,
+    name_of,
+    set_condition,
+)
 from lab_utils.controlplane.controllers.tainteviction import reprieve
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
@@ -60,17 +65,13 @@ def _unready_pods(node: Object, world: World, now: datetime) -> list[Action]:
 
 
 def _unknown(node: Object, now: datetime) -> Object:
-    conditions = (node.get("status") or {}).get("conditions") or []
+    told = {"status": "Unknown", "lastTransitionTime": rfc3339(now)}
+    told |= {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
     for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"):
-        old = condition_of(node, kind)
-        words = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
-        if old is None:
-            words = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
-            old = {"type": kind, "lastHeartbeatTime": node["metadata"]["creationTimestamp"]}
-        told = {"reason": words[0], "message": words[1]}
-        made = old | {"status": "Unknown", "lastTransitionTime": rfc3339(now)} | told
-        conditions = replaced(conditions, made)
-    return node | {"status": (node.get("status") or {}) | {"conditions": conditions}}
+        since = {"lastHeartbeatTime": node["metadata"]["creationTimestamp"]}
+        old = condition_of(node, kind) or {"type": kind} | since
+        node = set_condition(node, old | told)
+    return node
 
 
 def _taint(node: Object, world: World, now: datetime) -> list[Action]:

@@ -4,6 +4,7 @@ Hides the optional fields of the wire format. Never edits its arguments.
 """
 
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from lab_utils.controlplane.status import Object
@@ -52,10 +53,10 @@ def is_controlled_by(obj: Object, owner: Object) -> bool:
     return reference is not None and reference["uid"] == owner["metadata"]["uid"]
 
 
-def controller_reference(api_version: str, kind: str, owner: Object) -> Object:
+def controller_reference(owner: Object) -> Object:
     """Make the ownerReference of an object that owner creates or adopts."""
-    meta = owner["metadata"]
-    reference = {"apiVersion": api_version, "kind": kind, "name": meta["name"], "uid": meta["uid"]}
+    reference = {key: owner[key] for key in ("apiVersion", "kind")}
+    reference |= {key: owner["metadata"][key] for key in ("name", "uid")}
     return reference | {"controller": True, "blockOwnerDeletion": True}
 
 
@@ -98,3 +99,31 @@ def scaled(value: int | str, total: int, *, round_up: bool) -> int:
         return value
     share = int(value.removesuffix("%")) * total
     return math.ceil(share / 100) if round_up else share // 100
+
+
+def without_condition(conditions: Iterable[Object], kind: str) -> list[Object]:
+    """Give the other conditions."""
+    return [condition for condition in conditions if condition["type"] != kind]
+
+
+def with_condition(conditions: Iterable[Object], condition: Object) -> list[Object]:
+    """Set a condition as the workload controllers do.
+
+    Same status and reason: nothing changes, not even the message's times. Same status, other
+    reason: lastTransitionTime stays. A changed condition moves to the end of the list.
+    """
+    conditions = list(conditions)
+    old = next((item for item in conditions if item["type"] == condition["type"]), None)
+    if old and (old["status"], old.get("reason")) == (condition["status"], condition["reason"]):
+        return conditions
+    if old and old["status"] == condition["status"]:
+        condition = condition | {"lastTransitionTime": old["lastTransitionTime"]}
+    return [*without_condition(conditions, condition["type"]), condition]
+
+
+def set_condition(obj: Object, condition: Object) -> Object:
+    """Give the object with a condition in its predecessor's place, or else at the end."""
+    status = obj.get("status") or {}
+    by_type = {item["type"]: item for item in status.get("conditions") or ()}
+    by_type[condition["type"]] = condition
+    return obj | {"status": status | {"conditions": list(by_type.values())}}

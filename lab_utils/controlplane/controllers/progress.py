@@ -7,8 +7,11 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#de
 from datetime import datetime, timedelta
 
 from lab_utils.controlplane.controllers.actions import Requeue, Update
-from lab_utils.controlplane.controllers.conditions import with_condition, without_condition
-from lab_utils.controlplane.controllers.objects import condition_of
+from lab_utils.controlplane.controllers.objects import (
+    condition_of,
+    with_condition,
+    without_condition,
+)
 from lab_utils.controlplane.controllers.rollout import Rollout, bounds, counted, size
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339

@@ -15,7 +15,6 @@ from lab_utils.controlplane.controllers.actions import (
     Update,
     delete,
 )
-from lab_utils.controlplane.controllers.conditions import with_condition, without_condition
 from lab_utils.controlplane.controllers.controller import Controller, claimants
 from lab_utils.controlplane.controllers.objects import (
     annotations_of,
@@ -23,12 +22,14 @@ from lab_utils.controlplane.controllers.objects import (
     condition_of,
     controller_of,
     controller_reference,
-    is_controlled_by,
     is_finished,
     is_ready,
     is_terminating,
     labels_of,
+    with_condition,
+    without_condition,
 )
+from lab_utils.controlplane.controllers.ownership import claim
 from lab_utils.controlplane.controllers.selection import matches
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
@@ -45,7 +46,7 @@ _PHASES = ("Pending", "Unknown", "Running")
 
 def reconcile(replica_set: Object, world: World, now: datetime) -> list[Action]:
     """Create or delete pods, adopt and release, and write down the status."""
-    claims, pods = _claim(replica_set, world)
+    claims, pods = claim(replica_set, "Pod", world)
     active = [pod for pod in pods if not is_finished(pod) and not is_terminating(pod)]
     ending = [pod for pod in pods if not is_finished(pod) and is_terminating(pod)]
     actions: list[Action] = list(claims)
@@ -55,38 +56,6 @@ def reconcile(replica_set: Object, world: World, now: datetime) -> list[Action]:
     if status != replica_set.get("status"):
         actions.append(Update("ReplicaSet", replica_set | {"status": status}, "status"))
     return actions + _until_available(replica_set, active, now)
-
-
-def _claim(replica_set: Object, world: World) -> tuple[list[Update], list[Object]]:
-    """Adopt matching pods without a controller, release own pods that match no longer."""
-    meta, selector = replica_set["metadata"], replica_set["spec"]["selector"]
-    own = [pod for _, pod in world.owned(meta["uid"], "Pod") if is_controlled_by(pod, replica_set)]
-    kept, updates = [], []
-    for pod in own:
-        if matches(selector, labels_of(pod)):
-            kept.append(pod)
-        elif not is_terminating(pod):
-            updates.append(Update("Pod", _released(pod, replica_set)))
-    if is_terminating(replica_set):
-        return updates, kept
-    for pod in world.select("Pod", meta["namespace"], selector):
-        if controller_of(pod) is None and not is_terminating(pod) and not is_finished(pod):
-            kept.append(_adopted(pod, replica_set))
-            updates.append(Update("Pod", kept[-1]))
-    return updates, kept
-
-
-def _adopted(pod: Object, replica_set: Object) -> Object:
-    pod = copy.deepcopy(pod)
-    reference = controller_reference("apps/v1", "ReplicaSet", replica_set)
-    pod["metadata"].setdefault("ownerReferences", []).append(reference)
-    return pod
-
-
-def _released(pod: Object, replica_set: Object) -> Object:
-    uid, meta = replica_set["metadata"]["uid"], dict(pod["metadata"])
-    left = [reference for reference in meta.pop("ownerReferences") if reference["uid"] != uid]
-    return pod | {"metadata": meta | ({"ownerReferences": left} if left else {})}
 
 
 def _resize(replica_set: Object, active: list[Object], world: World) -> list[Action]:
@@ -112,7 +81,7 @@ def _creation(replica_set: Object) -> Create:
             "generateName": f"{meta['name']}-",
             "namespace": meta["namespace"],
             **of_template,
-            "ownerReferences": [controller_reference("apps/v1", "ReplicaSet", replica_set)],
+            "ownerReferences": [controller_reference(replica_set)],
         },
         "spec": template["spec"],
     }

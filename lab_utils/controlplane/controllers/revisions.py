@@ -87,7 +87,7 @@ def create_new(rollout: Rollout) -> Object:
     selector["matchLabels"] = (selector.get("matchLabels") or {}) | {HASH_LABEL: digest}
     name = f"{meta['name']}-{digest}"
     metadata = {"name": name, "namespace": meta["namespace"], "labels": labels_of(template)}
-    metadata["ownerReferences"] = [controller_reference("apps/v1", "Deployment", deployment)]
+    metadata["ownerReferences"] = [controller_reference(deployment)]
     body = {"replicas": first_size(rollout), "selector": selector, "template": template}
     if spec.get("minReadySeconds"):
         body["minReadySeconds"] = spec["minReadySeconds"]

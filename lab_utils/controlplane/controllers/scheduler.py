@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from lab_utils.controlplane.controllers.actions import Action, Bind, Emit, Update
-from lab_utils.controlplane.controllers.conditions import replaced
 from lab_utils.controlplane.controllers.controller import Controller
 from lab_utils.controlplane.controllers.fitness import Fitness, Refusal, rules
 from lab_utils.controlplane.controllers.objects import (
@@ -21,6 +20,7 @@ from lab_utils.controlplane.controllers.objects import (
     is_terminating,
     key_of,
     labels_of,
+    set_condition,
 )
 from lab_utils.controlplane.controllers.preference import Preference
 from lab_utils.controlplane.controllers.world import World
@@ -81,11 +81,9 @@ def _unschedulable(pod: Object, refusals: list[Refusal], now: datetime) -> list[
         "reason": "Unschedulable",
         "message": message,
     }
-    status = pod.get("status") or {}
-    conditions = replaced(status.get("conditions") or (), condition)
     return [
         Emit(pod, "Warning", "FailedScheduling", message, NAME),
-        Update("Pod", pod | {"status": status | {"conditions": conditions}}, "status"),
+        Update("Pod", set_condition(pod, condition), "status"),
     ]
 
 

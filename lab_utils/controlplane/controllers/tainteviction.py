@@ -8,9 +8,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update, delete
-from lab_utils.controlplane.controllers.conditions import replaced
 from lab_utils.controlplane.controllers.controller import Controller
-from lab_utils.controlplane.controllers.objects import Key, is_finished, is_terminating, key_of
+from lab_utils.controlplane.controllers.objects import (
+    Key,
+    is_finished,
+    is_terminating,
+    key_of,
+    set_condition,
+)
 from lab_utils.controlplane.controllers.selection import tolerations_for
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
@@ -54,11 +59,9 @@ def _evict(pod: Object, now: datetime) -> list[Action]:
         "reason": "DeletionByTaintManager",
         "message": "Taint manager: deleting due to NoExecute taint",
     }
-    status = pod.get("status") or {}
-    conditions = replaced(status.get("conditions") or (), target)
     return [
         Emit(pod, "Normal", "TaintManagerEviction", message, NAME),
-        Update("Pod", pod | {"status": status | {"conditions": conditions}}, "status"),
+        Update("Pod", set_condition(pod, target), "status"),
         delete("Pod", pod),
     ]
 
