@@ -1,6 +1,7 @@
-"""EndpointSlice: what the Service proxy reads, kept in step with the pods.
+"""EndpointSlice: which pods stand behind a Service, in which state, on which ports.
 
-Hides how slices are reused. One slice per set of ports, however many endpoints.
+Hides how named target ports resolve and how slices are reused: one slice per set of ports, however
+many endpoints. Never lists a pod that has ended or has no address yet.
 Source: https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/
 """
 
@@ -9,36 +10,40 @@ from datetime import datetime
 from itertools import zip_longest
 
 from lab_utils.controlplane.controllers.actions import Action, Create, Update, delete
-from lab_utils.controlplane.controllers.backends import (
-    Backend,
-    backends_of,
-    grouped,
-    is_served,
-    metadata_for,
-    pods_of,
-    selector_of,
-    trigger_time,
-)
 from lab_utils.controlplane.controllers.controller import Controller, selectors_of
-from lab_utils.controlplane.controllers.objects import Key, controller_reference, labels_of
+from lab_utils.controlplane.controllers.objects import (
+    Key,
+    annotations_of,
+    condition_of,
+    controller_reference,
+    is_finished,
+    is_ready,
+    is_terminating,
+    labels_of,
+    name_of,
+)
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
 
 SERVICE_NAME = "kubernetes.io/service-name"
-_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-_CONTROLLER = "endpointslice-controller.k8s.io"
+TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+_HEADLESS = "service.kubernetes.io/headless"
+_MARKS = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+_NOBODY: Object = {"endpoints": None, "ports": None}
+
+_Ports = tuple[tuple[str, str, int], ...]
+"""Name, protocol and number of each port; pods of two versions may give one name two numbers."""
 
 
 def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
     """Bring a Service's slices up to date."""
     if not is_served(service, world):
         return []
-    pods = pods_of(service, world)
-    groups = grouped(backends_of(service, pods))
-    bodies = [_body(group) for group in groups.values()] or [{"endpoints": None, "ports": None}]
-    slices = _slices(service, world)
-    trigger = _trigger_time(service, slices, groups.values(), pods)
+    pods = world.select("Pod", service["metadata"]["namespace"], selector_of(service))
+    pods.sort(key=name_of)
+    slices, bodies = slices_of(service, world), _bodies(service, pods)
+    trigger = _trigger_time(service, slices, bodies, pods)
     actions: list[Action] = []
     for current, body in zip_longest(slices, bodies):
         if body is None:
@@ -48,49 +53,101 @@ def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
     return actions
 
 
-def _slices(service: Object, world: World) -> list[Object]:
-    meta = service["metadata"]
-    marks = {SERVICE_NAME: meta["name"], _MANAGED_BY: _CONTROLLER}
-    found = world.select("EndpointSlice", meta["namespace"], {"matchLabels": marks})
-    return sorted(found, key=lambda one: str(one["metadata"]["name"]))
+def selector_of(service: Object) -> Object | None:
+    """Give a Service's selector as a LabelSelector; None where the cluster selects nothing."""
+    selector = service["spec"].get("selector")
+    if not selector or service["spec"].get("type") == "ExternalName":
+        return None
+    return {"matchLabels": selector}
 
 
-def _body(group: list[Backend]) -> Object:
-    ports = [
-        {"name": name, "protocol": kind, "port": number} for name, kind, number in group[0].ports
-    ]
-    return {"endpoints": [_endpoint(backend) for backend in group], "ports": ports or None}
+def is_served(service: Object, world: World) -> bool:
+    """Tell whether endpoints are to be kept for a Service."""
+    going = is_terminating(service) or not world.accepts(service["metadata"]["namespace"])
+    return selector_of(service) is not None and not going
 
 
-def _endpoint(backend: Backend) -> Object:
-    conditions = {
-        "ready": backend.ready,
-        "serving": backend.serving,
-        "terminating": backend.terminating,
+def slices_of(service: Object, world: World) -> list[Object]:
+    """Give the slices that are kept for a Service, by name."""
+    marks = _MARKS | {SERVICE_NAME: name_of(service)}
+    namespace = service["metadata"]["namespace"]
+    return sorted(world.select("EndpointSlice", namespace, {"matchLabels": marks}), key=name_of)
+
+
+def _bodies(service: Object, pods: list[Object]) -> list[Object]:
+    groups: dict[_Ports, list[Object]] = {}
+    for pod in pods:
+        if (pod.get("status") or {}).get("podIP") and not is_finished(pod):
+            groups.setdefault(_ports(service, pod), []).append(_endpoint(service, pod))
+    bodies = []
+    for ports, endpoints in groups.items():
+        named = [{"name": name, "protocol": kind, "port": port} for name, kind, port in ports]
+        bodies.append({"endpoints": endpoints, "ports": named or None})
+    return bodies or [_NOBODY]
+
+
+def _ports(service: Object, pod: Object) -> _Ports:
+    found = []
+    for port in service["spec"].get("ports") or ():
+        protocol = port.get("protocol", "TCP")
+        number = _number(pod, port.get("targetPort") or port["port"], protocol)
+        if number is not None:
+            found.append((port.get("name", ""), protocol, number))
+    return tuple(found)
+
+
+def _number(pod: Object, target: int | str, protocol: str) -> int | None:
+    if isinstance(target, int):
+        return target
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or ():
+            if (port.get("name"), port.get("protocol", "TCP")) == (target, protocol):
+                number: int = port["containerPort"]
+                return number
+    return None
+
+
+def _endpoint(service: Object, pod: Object) -> Object:
+    serving, terminating = is_ready(pod), is_terminating(pod)
+    unready_too = bool(service["spec"].get("publishNotReadyAddresses"))
+    ready = unready_too or (serving and not terminating)
+    names = {key: pod["metadata"][key] for key in ("namespace", "name", "uid")}
+    return {
+        "addresses": [pod["status"]["podIP"]],
+        "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
+        "targetRef": {"kind": "Pod", **names},
+        "nodeName": pod["spec"]["nodeName"],
     }
-    return {"addresses": [backend.address], "conditions": conditions, **backend.place}
 
 
 def _trigger_time(
-    service: Object, slices: list[Object], groups: Iterable[list[Backend]], pods: list[Object]
+    service: Object, slices: list[Object], bodies: list[Object], pods: list[Object]
 ) -> str | None:
+    """Give the oldest change of readiness that a write makes known; it measures the delay.
+
+    None when the change is not one of readiness, as when a pod starts to terminate.
+    """
     if not slices:
         created: str = service["metadata"]["creationTimestamp"]
         return created
+    before, after = _serving(slices), _serving(bodies)
+    changed = {uid for uid in before | after if before.get(uid) != after.get(uid)}
+    ready = [condition_of(pod, "Ready") for pod in pods if pod["metadata"]["uid"] in changed]
+    return min((one["lastTransitionTime"] for one in ready if one), default=None)
+
+
+def _serving(slices: Iterable[Object]) -> dict[str, bool]:
     endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or ()]
-    before = {one["targetRef"]["uid"]: one["conditions"]["serving"] for one in endpoints}
-    after = {backend.uid: backend.serving for group in groups for backend in group}
-    return trigger_time(before, after, pods)
+    return {one["targetRef"]["uid"]: one["conditions"]["serving"] for one in endpoints}
 
 
 def _write(
     service: Object, current: Object | None, body: Object, trigger: str | None
 ) -> list[Action]:
-    name = service["metadata"]["name"]
-    marks = {_MANAGED_BY: _CONTROLLER, SERVICE_NAME: name}
+    marks = _MARKS | {SERVICE_NAME: name_of(service)}
     metadata = metadata_for(service, current, trigger, marks)
     if current is None:
-        metadata["generateName"] = f"{name}-"
+        metadata["generateName"] = f"{name_of(service)}-"
         metadata["ownerReferences"] = [controller_reference(service)]
         identity = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"}
         made = {**identity, "metadata": metadata, "addressType": "IPv4", **body}
@@ -101,7 +158,20 @@ def _write(
     return [Update("EndpointSlice", current | {"metadata": metadata} | body)]
 
 
-def _of_service(change: Change, _world: World) -> Iterable[Key]:
+def metadata_for(service: Object, old: Object | None, trigger: str | None, marks: Object) -> Object:
+    """Make the metadata of what is kept for a Service: its labels, our marks, why it changed."""
+    headless = {_HEADLESS: ""} if service["spec"].get("clusterIP") == "None" else {}
+    base = dict(old["metadata"]) if old else {"namespace": service["metadata"]["namespace"]}
+    annotations = {key: text for key, text in annotations_of({"metadata": base}).items()
+                   if key != TRIGGER}  # fmt: skip
+    annotations |= {TRIGGER: trigger} if trigger else {}
+    base.pop("annotations", None)
+    base["labels"] = labels_of(service) | headless | marks
+    return base | ({"annotations": annotations} if annotations else {})
+
+
+def service_of(change: Change, _world: World) -> Iterable[Key]:
+    """Concern the Service a slice is kept for."""
     name = labels_of(change.object).get(SERVICE_NAME)
     return [("Service", change.key[0], name)] if name else []
 
@@ -110,5 +180,5 @@ CONTROLLER = Controller(
     "endpointslice-controller",
     "Service",
     reconcile,
-    {"Pod": selectors_of("Service", selector_of), "EndpointSlice": _of_service},
+    {"Pod": selectors_of("Service", selector_of), "EndpointSlice": service_of},
 )
