@@ -12,7 +12,7 @@ from datetime import datetime
 
 from lab_utils.controlplane.controllers.actions import Action, Bind, Emit, Update
 from lab_utils.controlplane.controllers.controller import Controller
-from lab_utils.controlplane.controllers.fitness import Fitness, Refusal, rules
+from lab_utils.controlplane.controllers.fitness import Refusal, refusal
 from lab_utils.controlplane.controllers.objects import (
     Key,
     condition_of,
@@ -22,7 +22,8 @@ from lab_utils.controlplane.controllers.objects import (
     labels_of,
     set_condition,
 )
-from lab_utils.controlplane.controllers.preference import Preference
+from lab_utils.controlplane.controllers.preference import scores
+from lab_utils.controlplane.controllers.selection import rules
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
@@ -37,12 +38,11 @@ def reconcile(pod: Object, world: World, now: datetime) -> list[Action]:
     """Bind a pod that waits for a node, or say why no node will have it."""
     if not _waits(pod):
         return []
-    nodes, fitness = world.list("Node"), Fitness(pod, world)
-    refusals = [fitness.refusal(node) for node in nodes]
-    fitting = [node for node, refusal in zip(nodes, refusals, strict=True) if refusal is None]
+    judged = [(node, refusal(pod, node, world)) for node in world.list("Node")]
+    fitting = [node for node, refused in judged if refused is None]
     if not fitting:
-        return _unschedulable(pod, [refusal for refusal in refusals if refusal], now)
-    ranking = zip(Preference(pod, fitting, world).scores(), fitting, strict=True)
+        return _unschedulable(pod, [refused for _, refused in judged if refused], now)
+    ranking = zip(scores(pod, fitting, world), fitting, strict=True)
     best = max(ranking, key=lambda scored: (scored[0], _tie(pod, scored[1])))[1]
     namespace, name = key_of("Pod", pod)[1:]
     node = best["metadata"]["name"]
@@ -67,7 +67,7 @@ def _tie(pod: Object, node: Object) -> int:
 
 
 def _unschedulable(pod: Object, refusals: list[Refusal], now: datetime) -> list[Action]:
-    message = why_unschedulable(refusals)
+    message = _why(refusals)
     old = condition_of(pod, "PodScheduled") or {}
     if (old.get("status"), old.get("message")) == ("False", message):
         return []
@@ -87,7 +87,7 @@ def _unschedulable(pod: Object, refusals: list[Refusal], now: datetime) -> list[
     ]
 
 
-def why_unschedulable(refusals: list[Refusal]) -> str:
+def _why(refusals: list[Refusal]) -> str:
     """Word the refusals of all nodes as Kubernetes does."""
     if not refusals:
         return "no nodes available to schedule pods"
@@ -135,10 +135,8 @@ def _when_pod_differs(change: Change, world: World) -> Iterable[Key]:
 def _looks_for_others(pod: Object | None) -> bool:
     if pod is None:
         return False
-    near_or_far = [
-        rules(pod, affinity, "required") for affinity in ("podAffinity", "podAntiAffinity")
-    ]
-    return any(near_or_far) or bool(pod["spec"].get("topologySpreadConstraints"))
+    wishes = (rules(pod, kind, "required") for kind in ("podAffinity", "podAntiAffinity"))
+    return any(wishes) or bool(pod["spec"].get("topologySpreadConstraints"))
 
 
 CONTROLLER = Controller(

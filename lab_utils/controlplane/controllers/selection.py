@@ -1,13 +1,15 @@
 """Which pods, nodes and taints a rule means, in the rules' own wire form.
 
-Hides the operators (they are `selectors`'). Never reads anything but its arguments.
+Hides the operators (they are `selectors`') and topology domains.
 Source: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/ and
 https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from lab_utils.controlplane.controllers.objects import labels_of
+from lab_utils.controlplane.controllers.objects import is_finished, labels_of, name_of
+from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.selectors import Requirement, label_selector
 from lab_utils.controlplane.status import Object
 
@@ -17,19 +19,41 @@ def matches(selector: Object | None, labels: Mapping[str, str]) -> bool:
     return selector is not None and label_selector(selector).matches(labels)
 
 
+def rules(pod: Object, affinity: str, strength: str) -> Any:
+    """Give the "required" or "preferred" rules of one kind of affinity; None if there are none."""
+    given = (pod["spec"].get("affinity") or {}).get(affinity) or {}
+    return given.get(f"{strength}DuringSchedulingIgnoredDuringExecution")
+
+
 def matches_node(term: Object, node: Object) -> bool:
     """Tell whether a NodeSelectorTerm selects a node; a term without any requirement does not."""
-    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
-    if not expressions and not fields:
-        return False
-    names = {"metadata.name": node["metadata"]["name"]}
-    return all(_requirement(rule).matches(labels_of(node)) for rule in expressions) and all(
-        _requirement(rule).matches(names) for rule in fields
+    wanted = [*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())]
+    known = labels_of(node) | {"metadata.name": name_of(node)}  # the only field there is
+    return bool(wanted) and all(
+        Requirement(rule["key"], rule["operator"], tuple(rule.get("values") or ())).matches(known)
+        for rule in wanted
     )
 
 
-def _requirement(rule: Object) -> Requirement:
-    return Requirement(rule["key"], rule["operator"], tuple(rule.get("values") or ()))
+def meets(term: Object, holder: Object, other: Object) -> bool:
+    """Tell whether a pod affinity term of holder means the other pod."""
+    namespaces = term.get("namespaces") or [holder["metadata"]["namespace"]]
+    selected = matches(term.get("labelSelector"), labels_of(other))
+    return selected and other["metadata"]["namespace"] in namespaces
+
+
+def running_on(node: Object, world: World) -> list[Object]:
+    """Give the pods that take room on a node."""
+    return [pod for pod in world.pods_on(name_of(node)) if not is_finished(pod)]
+
+
+def pods_near(node: Object, topology_key: str, world: World) -> list[Object]:
+    """Give the pods in the same topology domain as a node."""
+    domain = labels_of(node).get(topology_key)
+    if domain is None:
+        return []
+    near = [one for one in world.list("Node") if labels_of(one).get(topology_key) == domain]
+    return [pod for one in near for pod in running_on(one, world)]
 
 
 def tolerations_for(pod: Object, taint: Object) -> list[Object]:
