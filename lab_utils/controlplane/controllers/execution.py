@@ -7,16 +7,8 @@ creations: one refused pod says why, the rest of the decision still counts.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from lab_utils.controlplane.controllers.actions import (
-    Action,
-    Bind,
-    Create,
-    Delete,
-    Emit,
-    Requeue,
-    Update,
-)
-from lab_utils.controlplane.controllers.events import EventRecorder
+from lab_utils.controlplane.controllers.actions import Action, Bind, Create, Delete, Emit, Update
+from lab_utils.controlplane.controllers.events import record
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.status import ApiError
@@ -26,77 +18,68 @@ _CONFLICT = 409
 _MANAGER = "kube-controller-manager"
 
 
-class Executor:
-    """Writes through the registry, and tells the world what was refused."""
+def execute(actions: Iterable[Action], registry: Registry, world: World) -> None:
+    """Carry actions out in their order, and tell the world what was refused.
 
-    def __init__(self, registry: Registry, world: World) -> None:
-        self._registry, self._world = registry, world
-        self._events = EventRecorder(registry)
+    Nothing else writes meanwhile, so a second write to an object builds on the first.
 
-    def execute(self, actions: Iterable[Action]) -> None:
-        """Carry actions out in their order.
+    Raises:
+        ApiError: What the registry refused; the object is to be looked at again.
+    """
+    versions: dict[str, str] = {}
+    refused: ApiError | None = None
+    for action in actions:
+        match action:
+            case Create():
+                refused = refused or _create(action, registry, world)
+            case Update():
+                _update(action, registry, versions)
+            case Delete():
+                _delete(action, registry)
+            case Bind(namespace, pod, node):
+                registry.bind(namespace, pod, node)
+            case Emit():
+                record(registry, action)
+    if refused is not None:
+        raise refused
 
-        Nothing else writes meanwhile, so a second write to an object builds on the first.
 
-        Raises:
-            ApiError: What the registry refused; the object is to be looked at again.
-        """
-        versions: dict[str, str] = {}
-        refused: ApiError | None = None
-        for action in actions:
-            match action:
-                case Create() if refused is None:
-                    refused = self._create(action)
-                case Update():
-                    self._update(action, versions)
-                case Delete():
-                    self._delete(action)
-                case Bind(namespace, pod, node):
-                    self._registry.bind(namespace, pod, node)
-                case Emit():
-                    self._events.record(action)
-                case Create() | Requeue():
-                    pass
-        if refused is not None:
-            raise refused
+def _create(action: Create, registry: Registry, world: World) -> ApiError | None:
+    done = action.done
+    try:
+        made = registry.create(action.kind, action.object, manager=_MANAGER)
+    except ApiError as exc:
+        if done is None:
+            raise
+        world.refusals[done.regarding["metadata"]["uid"]] = exc.message
+        message = f"Error creating: {exc.message}"
+        record(registry, replace(done, type="Warning", reason="FailedCreate", message=message))
+        return exc
+    if done is not None:
+        world.refusals.pop(done.regarding["metadata"]["uid"], None)
+        message = done.message.replace("{name}", made["metadata"]["name"])
+        record(registry, replace(done, message=message))
+    return None
 
-    def _create(self, action: Create) -> ApiError | None:
-        done = action.done
-        try:
-            made = self._registry.create(action.kind, action.object, manager=_MANAGER)
-        except ApiError as exc:
-            if done is None:
-                raise
-            self._world.refusals[done.regarding["metadata"]["uid"]] = exc.message
-            message = f"Error creating: {exc.message}"
-            failed = replace(done, type="Warning", reason="FailedCreate", message=message)
-            self._events.record(failed)
-            return exc
-        if done is not None:
-            self._world.refusals.pop(done.regarding["metadata"]["uid"], None)
-            message = done.message.replace("{name}", made["metadata"]["name"])
-            self._events.record(replace(done, message=message))
-        return None
 
-    def _update(self, action: Update, versions: dict[str, str]) -> None:
-        obj, metadata = action.object, action.object["metadata"]
-        version = versions.get(metadata["uid"], metadata["resourceVersion"])
-        obj = obj | {"metadata": metadata | {"resourceVersion": version}}
-        written = self._registry.update(
-            action.kind, obj, subresource=action.subresource, manager=_MANAGER
+def _update(action: Update, registry: Registry, versions: dict[str, str]) -> None:
+    obj, metadata = action.object, action.object["metadata"]
+    version = versions.get(metadata["uid"], metadata["resourceVersion"])
+    obj = obj | {"metadata": metadata | {"resourceVersion": version}}
+    written = registry.update(action.kind, obj, subresource=action.subresource, manager=_MANAGER)
+    versions[metadata["uid"]] = written["metadata"]["resourceVersion"]
+
+
+def _delete(action: Delete, registry: Registry) -> None:
+    try:
+        registry.delete(
+            action.kind,
+            action.namespace,
+            action.name,
+            uid=action.uid,
+            grace_s=action.grace_s,
+            propagation=action.propagation,
         )
-        versions[metadata["uid"]] = written["metadata"]["resourceVersion"]
-
-    def _delete(self, action: Delete) -> None:
-        try:
-            self._registry.delete(
-                action.kind,
-                action.namespace,
-                action.name,
-                uid=action.uid,
-                grace_s=action.grace_s,
-                propagation=action.propagation,
-            )
-        except ApiError as exc:  # it has gone, or a namesake has taken its place: just as well
-            if exc.code not in (_NOT_FOUND, _CONFLICT):
-                raise
+    except ApiError as exc:  # it has gone, or a namesake has taken its place: just as well
+        if exc.code not in (_NOT_FOUND, _CONFLICT):
+            raise

@@ -26,7 +26,7 @@ from lab_utils.controlplane.controllers import (
 )
 from lab_utils.controlplane.controllers.actions import Requeue
 from lab_utils.controlplane.controllers.controller import ANY, Controller
-from lab_utils.controlplane.controllers.execution import Executor
+from lab_utils.controlplane.controllers.execution import execute
 from lab_utils.controlplane.controllers.objects import Key
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.kinds import KINDS
@@ -66,7 +66,6 @@ class Controllers:
     ) -> None:
         self._registry, self._controllers = registry, tuple(controllers)
         self._world = World(config, ca=ca)
-        self._executor = Executor(registry, self._world)
         self._queue: dict[_Item, None] = {}
         self._failures: dict[_Item, int] = {}
         self._timers: dict[_Item, asyncio.TimerHandle] = {}
@@ -124,7 +123,7 @@ class Controllers:
             return
         try:
             actions = controller.reconcile(obj, self._world, self._registry.clock())
-            self._executor.execute(actions)
+            execute(actions, self._registry, self._world)
         except ApiError as exc:
             _log.debug("%s %s: %s", controller.name, item[1], exc)
             self._retry(item)
