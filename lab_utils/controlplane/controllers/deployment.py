@@ -10,7 +10,6 @@ from lab_utils.controlplane.controllers import progress, revisions, rollout
 from lab_utils.controlplane.controllers.actions import Action
 from lab_utils.controlplane.controllers.controller import Controller, claimants
 from lab_utils.controlplane.controllers.objects import (
-    annotations_of,
     condition_of,
     is_finished,
     is_terminating,
@@ -31,15 +30,14 @@ def reconcile(deployment: Object, world: World, now: datetime) -> list[Action]:
         progress.write(plan, deployment, now, estimate=False)
         return plan.actions
     _note_pause(plan, now)
-    if deployment["spec"].get("paused") or _was_scaled(plan):
+    paused = bool(deployment["spec"].get("paused"))
+    if paused:
         revisions.number(plan)
-        rollout.resize(plan)
-        if deployment["spec"].get("paused"):
-            revisions.forget_oldest(plan)
-        progress.write(plan, deployment, now, estimate=False)
+        rollout.follow(plan)
+        revisions.forget_oldest(plan)
     else:
         _roll(plan, world, now)
-        progress.write(plan, deployment, now, estimate=True)
+    progress.write(plan, deployment, now, estimate=not paused)
     return plan.actions
 
 
@@ -66,12 +64,6 @@ def _note_pause(plan: Rollout, now: datetime) -> None:
     else:
         return
     progress.set_condition(plan, progress.condition("Progressing", *words, now))
-
-
-def _was_scaled(plan: Rollout) -> bool:
-    wanted = str(plan.wanted)
-    noted = (annotations_of(replica_set).get(rollout.DESIRED) for replica_set in plan.active)
-    return any(desired is not None and desired != wanted for desired in noted)
 
 
 def _roll(plan: Rollout, world: World, now: datetime) -> None:

@@ -8,7 +8,7 @@ import copy
 import hashlib
 import json
 
-from lab_utils.controlplane.controllers.actions import Create, Emit, Update, delete
+from lab_utils.controlplane.controllers.actions import Create, Update, delete
 from lab_utils.controlplane.controllers.objects import (
     annotations_of,
     controller_reference,
@@ -16,10 +16,10 @@ from lab_utils.controlplane.controllers.objects import (
     labels_of,
 )
 from lab_utils.controlplane.controllers.rollout import (
-    NAME,
     Rollout,
     counted,
     first_size,
+    scaling,
     size,
     sizes,
 )
@@ -93,14 +93,9 @@ def create_new(rollout: Rollout) -> Object:
         body["minReadySeconds"] = spec["minReadySeconds"]
     identity = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata}
     rollout.new = new = _annotated(rollout, {**identity, "spec": body})
-    rollout.actions.append(Create("ReplicaSet", new, _scaled_up(rollout, new)))
+    rollout.actions.append(Create("ReplicaSet", new, scaling(deployment, new, 0)))
     _note_revision(rollout)
     return new
-
-
-def _scaled_up(rollout: Rollout, new: Object) -> Emit:
-    message = f"Scaled up replica set {new['metadata']['name']} from 0 to {size(new)}"
-    return Emit(rollout.deployment, "Normal", "ScalingReplicaSet", message, NAME)
 
 
 def _annotated(rollout: Rollout, new: Object) -> Object:

@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#ro
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lab_utils.controlplane.controllers.actions import Action, Emit, Update
@@ -96,32 +97,30 @@ class Rollout:
         resized["metadata"].setdefault("annotations", {}).update(noted)
         self.replace(resized)
         if before != replicas:
-            self.tell_scaled(resized, before)
+            self.actions.append(scaling(self.deployment, resized, before))
         return before != replicas
 
-    def tell_scaled(self, replica_set: Object, before: int) -> None:
-        """Record the event of a scaling."""
-        name, after = replica_set["metadata"]["name"], size(replica_set)
-        way = "up" if after > before else "down"
-        message = f"Scaled {way} replica set {name} from {before} to {after}"
-        self.actions.append(Emit(self.deployment, "Normal", "ScalingReplicaSet", message, NAME))
+
+def scaling(deployment: Object, replica_set: Object, before: int) -> Emit:
+    """Make the Event of a scaling."""
+    name, after = replica_set["metadata"]["name"], size(replica_set)
+    way = "up" if after > before else "down"
+    message = f"Scaled {way} replica set {name} from {before} to {after}"
+    return Emit(deployment, "Normal", "ScalingReplicaSet", message, NAME)
 
 
 def first_size(rollout: Rollout) -> int:
     """Give the pods the new ReplicaSet may have now without exceeding replicas + maxSurge."""
-    present = size(rollout.new) if rollout.new else 0
     if rollout.deployment["spec"]["strategy"]["type"] == "Recreate":
         return rollout.wanted
+    present = size(rollout.new) if rollout.new else 0
     room = rollout.wanted + bounds(rollout.deployment)[0] - sum(map(size, rollout.all))
-    return present if room <= 0 else present + min(room, rollout.wanted - present)
+    return min(rollout.wanted, present + max(0, room))
 
 
 def grow_new(rollout: Rollout) -> bool:
     """Move the new ReplicaSet towards the wanted size; tell whether it moved."""
-    new = rollout.new
-    if new is None or size(new) == rollout.wanted:
-        return False
-    return rollout.scale(new, min(rollout.wanted, first_size(rollout)))
+    return rollout.new is not None and rollout.scale(rollout.new, first_size(rollout))
 
 
 def shrink_old(rollout: Rollout) -> bool:
@@ -132,76 +131,36 @@ def shrink_old(rollout: Rollout) -> bool:
     if rollout.new is None or not sum(map(size, rollout.old)):
         return False
     floor = rollout.wanted - bounds(rollout.deployment)[1]
-    starting = size(rollout.new) - counted(rollout.new, "availableReplicas")
+    starting = _broken(rollout.new)
     spare = sum(map(size, rollout.all)) - floor - starting
     if spare <= 0:
         return False
-    moved = False
-    for replica_set in list(rollout.old):
-        broken = size(replica_set) - counted(replica_set, "availableReplicas")
-        going = max(0, min(spare, broken))
-        spare -= going
-        moved |= going > 0 and rollout.scale(replica_set, size(replica_set) - going)
-    return _shrink_healthy(rollout, floor) or moved
+    moved = _shrink(rollout, spare, _broken)
+    healthy = sum(counted(rs, "availableReplicas") for rs in rollout.all)
+    return _shrink(rollout, healthy - floor, size) or moved
 
 
-def _shrink_healthy(rollout: Rollout, floor: int) -> bool:
-    spare = sum(counted(rs, "availableReplicas") for rs in rollout.all) - floor
+def _broken(replica_set: Object) -> int:
+    return size(replica_set) - counted(replica_set, "availableReplicas")
+
+
+def _shrink(rollout: Rollout, spare: int, expendable: Callable[[Object], int]) -> bool:
     moved = False
     for replica_set in list(rollout.old):
-        going = max(0, min(spare, size(replica_set)))
+        going = max(0, min(spare, expendable(replica_set)))
         spare -= going
         moved |= going > 0 and rollout.scale(replica_set, size(replica_set) - going)
     return moved
 
 
-def resize(rollout: Rollout) -> None:
-    """Follow a change of `replicas` outside of a rollout, or share it out in the middle of one."""
-    active = rollout.active
-    if len(active) <= 1:
-        latest = active or [rollout.new or rollout.old[-1]] if rollout.all else []
-        for replica_set in latest:
-            rollout.scale(replica_set, rollout.wanted)
-    elif _is_saturated(rollout):
-        for replica_set in [rs for rs in rollout.old if size(rs)]:
-            rollout.scale(replica_set, 0)
-    elif rollout.deployment["spec"]["strategy"]["type"] == "RollingUpdate":
-        _share_out(rollout)
-
-
-def _is_saturated(rollout: Rollout) -> bool:
-    new, wanted = rollout.new, rollout.wanted
-    return (
-        new is not None
-        and size(new) == wanted == counted(new, "availableReplicas")
-        and annotations_of(new).get(DESIRED) == str(wanted)
-    )
-
-
-def _share_out(rollout: Rollout) -> None:
-    """Scale all active ReplicaSets in proportion; what rounding leaves goes to the largest."""
-    allowed = rollout.wanted + bounds(rollout.deployment)[0] if rollout.wanted else 0
-    to_add = allowed - sum(map(size, rollout.active))
-    growing = to_add > 0
-    newest_first = sorted(
-        rollout.active, key=lambda rs: rs["metadata"]["creationTimestamp"], reverse=growing
-    )
-    by_size = sorted(newest_first, key=size, reverse=True)
-    added, targets = 0, []
-    for replica_set in by_size:
-        part = _fraction(replica_set, rollout)
-        part = min(part, to_add - added) if growing else max(part, to_add - added)
-        added += part
-        targets.append(size(replica_set) + part)
-    targets[0] = max(0, targets[0] + to_add - added)
-    for replica_set, replicas in zip(by_size, targets, strict=True):
-        rollout.scale(replica_set, replicas)
-
-
-def _fraction(replica_set: Object, rollout: Rollout) -> int:
-    if not rollout.wanted:
-        return -size(replica_set)
-    now = rollout.wanted + bounds(rollout.deployment)[0]
-    status = rollout.deployment.get("status") or {}
-    before = int(annotations_of(replica_set).get(MAXIMUM, 0)) or status.get("replicas", 0)
-    return int(size(replica_set) * now / before + 0.5) - size(replica_set) if before else 0
+def follow(rollout: Rollout) -> None:
+    """Follow a change of `replicas` while paused: the newest ReplicaSets with pods take it."""
+    active = rollout.active or rollout.all[-1:]
+    if not active:
+        return
+    known = annotations_of(active[-1]).get(DESIRED, sum(map(size, active)))
+    change = rollout.wanted - int(known)
+    for replica_set in reversed(active):
+        target = max(0, size(replica_set) + change)
+        change -= target - size(replica_set)
+        rollout.scale(replica_set, target)
