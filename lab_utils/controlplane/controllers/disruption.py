@@ -1,12 +1,13 @@
 """PodDisruptionBudget: how many of its pods may go right now.
 
-Hides how percentages find the size they are a share of. Never evicts: the eviction API asks.
+Hides how percentages find the size they are a share of. Never evicts: the eviction API asks,
+and deletes in the same step what it was granted, so no eviction is ever under way here.
 Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update
+from lab_utils.controlplane.controllers.actions import Action, Emit, Update
 from lab_utils.controlplane.controllers.controller import Controller, selectors_of
 from lab_utils.controlplane.controllers.objects import (
     condition_of,
@@ -18,25 +19,18 @@ from lab_utils.controlplane.controllers.objects import (
 )
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
-from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
+from lab_utils.controlplane.timestamps import rfc3339
 
 NAME = "disruption-controller"
-EVICTION_TIMEOUT = timedelta(minutes=2)
-"""For so long an eviction that was granted counts as under way, though the pod is still there."""
 
 
 def reconcile(budget: Object, world: World, now: datetime) -> list[Action]:
     """Count, and write down what is allowed."""
     pods = world.select("Pod", budget["metadata"]["namespace"], budget["spec"].get("selector"))
     expected, desired = _expected(budget, pods, world)
-    going = _evictions(budget, pods, now)
-    healthy = sum(
-        is_ready(pod) and not is_terminating(pod) and pod["metadata"]["name"] not in going
-        for pod in pods
-    )
-    status: Object = {"observedGeneration": budget["metadata"]["generation"]}
-    status |= {"disruptedPods": {name: rfc3339(at) for name, at in going.items()}} if going else {}
-    status |= {
+    healthy = sum(is_ready(pod) and not is_terminating(pod) for pod in pods)
+    status: Object = {
+        "observedGeneration": budget["metadata"]["generation"],
         "disruptionsAllowed": max(0, healthy - desired) if expected > 0 else 0,
         "currentHealthy": healthy,
         "desiredHealthy": desired,
@@ -49,9 +43,6 @@ def reconcile(budget: Object, world: World, now: datetime) -> list[Action]:
         actions.append(Update("PodDisruptionBudget", budget | {"status": status}, "status"))
         if not pods:
             actions.append(Emit(budget, "Normal", "NoPods", "No matching pods found", NAME))
-    if going:
-        left = min(going.values()) + EVICTION_TIMEOUT - now
-        actions.append(Requeue(max(0.0, left.total_seconds())))
     return actions
 
 
@@ -86,14 +77,6 @@ def _top_owner(obj: Object, world: World) -> Object | None:
             break
         owner = obj = found
     return owner
-
-
-def _evictions(budget: Object, pods: list[Object], now: datetime) -> dict[str, datetime]:
-    """Give the granted evictions whose pods have not yet begun to terminate."""
-    granted = (budget.get("status") or {}).get("disruptedPods") or {}
-    alive = {pod["metadata"]["name"] for pod in pods if not is_terminating(pod)}
-    times = {name: parse_rfc3339(at) for name, at in granted.items() if name in alive}
-    return {name: at for name, at in times.items() if at + EVICTION_TIMEOUT > now}
 
 
 def _condition(budget: Object, status: Object, now: datetime) -> Object:

@@ -18,7 +18,6 @@ from lab_utils.controlplane.controllers import (
     garbage,
     namespace,
     nodelifecycle,
-    podgc,
     replicaset,
     scheduler,
     serviceaccount,
@@ -44,7 +43,6 @@ CONTROLLERS: tuple[Controller, ...] = (
     disruption.CONTROLLER,
     nodelifecycle.CONTROLLER,
     tainteviction.CONTROLLER,
-    podgc.CONTROLLER,
     garbage.CONTROLLER,
     namespace.CONTROLLER,
 )

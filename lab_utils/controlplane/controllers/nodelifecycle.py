@@ -24,18 +24,7 @@ from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
 
 NAME = "node-controller"
 _KEY = "node.kubernetes.io/"
-_OWN_KEYS = tuple(
-    _KEY + name
-    for name in (
-        "not-ready", "unreachable", "unschedulable", "memory-pressure", "disk-pressure",
-        "pid-pressure",
-    )
-)  # fmt: skip
-_PRESSURES = {
-    "MemoryPressure": "memory-pressure",
-    "DiskPressure": "disk-pressure",
-    "PIDPressure": "pid-pressure",
-}
+_OWN_KEYS = (f"{_KEY}not-ready", f"{_KEY}unreachable", f"{_KEY}unschedulable")
 
 
 def reconcile(node: Object, world: World, now: datetime) -> list[Action]:
@@ -120,9 +109,6 @@ def _wanted(node: Object) -> list[tuple[str, str]]:
         wanted += [(key, "NoSchedule"), (key, "NoExecute")]
     if node["spec"].get("unschedulable"):
         wanted.append((f"{_KEY}unschedulable", "NoSchedule"))
-    for kind, key in _PRESSURES.items():
-        if is_condition(node, kind):
-            wanted.append((_KEY + key, "NoSchedule"))
     return wanted
 
 

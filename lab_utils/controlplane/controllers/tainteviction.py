@@ -1,7 +1,10 @@
 """Taint eviction: a pod leaves a node whose NoExecute taints it does not, or no longer, tolerate.
 
 Hides how the shortest toleration wins. Deletes politely; a node that is off will not hear of it.
-Source: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#concepts
+A pod whose Node object has gone is deleted at once: Kubernetes waits 40 s for the node to come
+back, here nobody deletes a Node by accident.
+Source: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#concepts and
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
 """
 
 from collections.abc import Iterable
@@ -27,8 +30,11 @@ NAME = "taint-eviction-controller"
 
 def reconcile(pod: Object, world: World, now: datetime) -> list[Action]:
     """Delete a pod whose time on its node is over, or come back when it will be."""
-    node = world.get("Node", "", pod["spec"].get("nodeName", ""))
-    if node is None or is_terminating(pod) or is_finished(pod):
+    place = pod["spec"].get("nodeName")
+    node = world.get("Node", "", place or "")
+    if node is None:
+        return [delete("Pod", pod, grace_s=0)] if place else []
+    if is_terminating(pod) or is_finished(pod):
         return []
     taints = [taint for taint in node["spec"].get("taints") or () if taint["effect"] == "NoExecute"]
     left_s = min((_seconds_left(pod, taint, now) for taint in taints), default=float("inf"))
@@ -49,8 +55,6 @@ def _seconds_left(pod: Object, taint: Object, now: datetime) -> float:
 
 
 def _evict(pod: Object, now: datetime) -> list[Action]:
-    namespace, name = key_of("Pod", pod)[1:]
-    message = f"Marking for deletion Pod {namespace}/{name}"
     target = {
         "type": "DisruptionTarget",
         "status": "True",
@@ -60,7 +64,7 @@ def _evict(pod: Object, now: datetime) -> list[Action]:
         "message": "Taint manager: deleting due to NoExecute taint",
     }
     return [
-        Emit(pod, "Normal", "TaintManagerEviction", message, NAME),
+        _told("Marking for deletion", pod),
         Update("Pod", set_condition(pod, target), "status"),
         delete("Pod", pod),
     ]
@@ -71,14 +75,17 @@ def reprieve(pod: Object, taint: Object) -> list[Action]:
     tolerations = tolerations_for(pod, taint)
     if is_terminating(pod) or not any("tolerationSeconds" in one for one in tolerations):
         return []
+    return [_told("Cancelling deletion of", pod)]
+
+
+def _told(what: str, pod: Object) -> Emit:
     namespace, name = key_of("Pod", pod)[1:]
-    message = f"Cancelling deletion of Pod {namespace}/{name}"
-    return [Emit(pod, "Normal", "TaintManagerEviction", message, NAME)]
+    return Emit(pod, "Normal", "TaintManagerEviction", f"{what} Pod {namespace}/{name}", NAME)
 
 
 def _pods_of_node(change: Change, world: World) -> Iterable[Key]:
     before = change.previous["spec"].get("taints") if change.previous else None
-    if change.object["spec"].get("taints") == before:
+    if change.type == "MODIFIED" and change.object["spec"].get("taints") == before:
         return []
     return [key_of("Pod", pod) for pod in world.pods_on(change.object["metadata"]["name"])]
 
