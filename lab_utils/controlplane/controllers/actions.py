@@ -1,6 +1,6 @@
 """What a reconciler may ask for: data, so that a decision can be tested without a cluster.
 
-Hides nothing and does nothing; `loop.py` carries actions out, in their order.
+Hides nothing and does nothing; `execution.py` carries actions out, in their order.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,6 @@ class Create:
     reconcile finds the refusal in `World.refusal`.
     """
 
-    kind: str
     object: Object
     done: Emit | None = None
 
@@ -39,19 +38,15 @@ class Create:
 class Update:
     """Write an object's metadata and spec, or what a subresource such as "status" covers."""
 
-    kind: str
     object: Object
     subresource: str = ""
 
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete the object that still has this uid; a namesake that came later is left alone."""
+    """Delete exactly this object; a namesake that came later is left alone."""
 
-    kind: str
-    namespace: str
-    name: str
-    uid: str
+    object: Object
     grace_s: int | None = None
     propagation: str | None = None
 
@@ -60,8 +55,7 @@ class Delete:
 class Bind:
     """Give a pod its node."""
 
-    namespace: str
-    pod: str
+    pod: Object
     node: str
 
 
@@ -73,12 +67,3 @@ class Requeue:
 
 
 Action = Create | Update | Delete | Bind | Emit | Requeue
-
-
-def delete(
-    kind: str, obj: Object, *, grace_s: int | None = None, propagation: str | None = None
-) -> Delete:
-    """Ask for the deletion of exactly this object."""
-    meta = obj["metadata"]
-    namespace = meta.get("namespace", "")
-    return Delete(kind, namespace, meta["name"], meta["uid"], grace_s, propagation)

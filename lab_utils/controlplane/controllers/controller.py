@@ -45,7 +45,7 @@ def selectors_of(kind: str, selector: Callable[[Object], Object | None]) -> Conc
         for candidate in world.list(kind, change.key[0]):
             wanted = selector(candidate)
             if any(matches(wanted, labels_of(version)) for version in versions):
-                yield key_of(kind, candidate)
+                yield key_of(candidate)
 
     return concerned
 

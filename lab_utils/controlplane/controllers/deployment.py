@@ -88,7 +88,7 @@ def _recreate(plan: Rollout, world: World, now: datetime) -> bool:
 
 def _still_runs(replica_set: Object, world: World) -> bool:
     pods = world.owned(replica_set["metadata"]["uid"], "Pod")
-    return any(not is_finished(pod) for _, pod in pods)
+    return any(not is_finished(pod) for pod in pods)
 
 
 def _ensure_new(plan: Rollout, world: World, now: datetime) -> None:

@@ -40,7 +40,7 @@ def reconcile(budget: Object, world: World, now: datetime) -> list[Action]:
     status["conditions"] = new["status"]["conditions"]
     actions: list[Action] = []
     if status != budget.get("status"):
-        actions.append(Update("PodDisruptionBudget", budget | {"status": status}, "status"))
+        actions.append(Update(budget | {"status": status}, "status"))
         if not pods:
             actions.append(Emit(budget, "Normal", "NoPods", "No matching pods found", NAME))
     return actions

@@ -6,7 +6,7 @@ Source: https://kubernetes.io/docs/concepts/services-networking/service/#endpoin
 
 from datetime import datetime
 
-from lab_utils.controlplane.controllers.actions import Action, Create, Update, delete
+from lab_utils.controlplane.controllers.actions import Action, Create, Delete, Update
 from lab_utils.controlplane.controllers.controller import Controller, namesakes
 from lab_utils.controlplane.controllers.endpointslice import (
     TRIGGER,
@@ -37,11 +37,11 @@ def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
     if current is None:
         identity = {"apiVersion": "v1", "kind": "Endpoints"}
         metadata["name"] = name_of(service)
-        return [Create("Endpoints", {**identity, "metadata": metadata, **body})]
+        return [Create({**identity, "metadata": metadata, **body})]
     if (current.get("subsets") or []) == subsets and labels_of(current) == metadata["labels"]:
         return []
     bare = {key: value for key, value in current.items() if key != "subsets"}
-    return [Update("Endpoints", bare | {"metadata": metadata} | body)]
+    return [Update(bare | {"metadata": metadata} | body)]
 
 
 def _subset(one: Object) -> Object:
@@ -73,7 +73,7 @@ def reconcile_orphan(endpoints: Object, world: World, _now: datetime) -> list[Ac
     """Delete Endpoints of ours whose Service has gone; slices have an owner instead."""
     namespace, name = endpoints["metadata"]["namespace"], endpoints["metadata"]["name"]
     if _MANAGED_BY in labels_of(endpoints) and world.get("Service", namespace, name) is None:
-        return [delete("Endpoints", endpoints)]
+        return [Delete(endpoints)]
     return []
 
 

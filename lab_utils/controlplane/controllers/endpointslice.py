@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import zip_longest
 
-from lab_utils.controlplane.controllers.actions import Action, Create, Update, delete
+from lab_utils.controlplane.controllers.actions import Action, Create, Delete, Update
 from lab_utils.controlplane.controllers.controller import Controller, selectors_of
 from lab_utils.controlplane.controllers.objects import (
     Key,
@@ -47,7 +47,7 @@ def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
     actions: list[Action] = []
     for current, body in zip_longest(slices, bodies):
         if body is None:
-            actions.append(delete("EndpointSlice", current))
+            actions.append(Delete(current))
         else:
             actions += _write(service, current, body, trigger)
     return actions
@@ -151,11 +151,11 @@ def _write(
         metadata["ownerReferences"] = [controller_reference(service)]
         identity = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"}
         made = {**identity, "metadata": metadata, "addressType": "IPv4", **body}
-        return [Create("EndpointSlice", made)]
+        return [Create(made)]
     same = {key: current.get(key) or None for key in body} == body
     if same and labels_of(current) == metadata["labels"]:
         return []
-    return [Update("EndpointSlice", current | {"metadata": metadata} | body)]
+    return [Update(current | {"metadata": metadata} | body)]
 
 
 def metadata_for(service: Object, old: Object | None, trigger: str | None, marks: Object) -> Object:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from lab_utils.controlplane.controllers.actions import Action, Bind, Create, Delete, Emit, Update
 from lab_utils.controlplane.controllers.events import record
+from lab_utils.controlplane.controllers.objects import key_of
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.status import ApiError
@@ -36,8 +37,8 @@ def execute(actions: Iterable[Action], registry: Registry, world: World) -> None
                 _update(action, registry, versions)
             case Delete():
                 _delete(action, registry)
-            case Bind(namespace, pod, node):
-                registry.bind(namespace, pod, node)
+            case Bind(pod, node):
+                registry.bind(*key_of(pod)[1:], node)
             case Emit():
                 record(registry, action)
     if refused is not None:
@@ -47,7 +48,7 @@ def execute(actions: Iterable[Action], registry: Registry, world: World) -> None
 def _create(action: Create, registry: Registry, world: World) -> ApiError | None:
     done = action.done
     try:
-        made = registry.create(action.kind, action.object, manager=_MANAGER)
+        made = registry.create(action.object["kind"], action.object, manager=_MANAGER)
     except ApiError as exc:
         if done is None:
             raise
@@ -66,17 +67,16 @@ def _update(action: Update, registry: Registry, versions: dict[str, str]) -> Non
     obj, metadata = action.object, action.object["metadata"]
     version = versions.get(metadata["uid"], metadata["resourceVersion"])
     obj = obj | {"metadata": metadata | {"resourceVersion": version}}
-    written = registry.update(action.kind, obj, subresource=action.subresource, manager=_MANAGER)
+    part = action.subresource
+    written = registry.update(obj["kind"], obj, subresource=part, manager=_MANAGER)
     versions[metadata["uid"]] = written["metadata"]["resourceVersion"]
 
 
 def _delete(action: Delete, registry: Registry) -> None:
     try:
         registry.delete(
-            action.kind,
-            action.namespace,
-            action.name,
-            uid=action.uid,
+            *key_of(action.object),
+            uid=action.object["metadata"]["uid"],
             grace_s=action.grace_s,
             propagation=action.propagation,
         )

@@ -8,7 +8,7 @@ Source: https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 from collections.abc import Iterable
 from datetime import datetime
 
-from lab_utils.controlplane.controllers.actions import Action, Update, delete
+from lab_utils.controlplane.controllers.actions import Action, Delete, Update
 from lab_utils.controlplane.controllers.controller import ANY, Controller
 from lab_utils.controlplane.controllers.objects import Key, is_terminating, key_of
 from lab_utils.controlplane.controllers.ownership import disowned
@@ -30,7 +30,7 @@ def reconcile(obj: Object, world: World, _now: datetime) -> list[Action]:
 
 def _orphan_dependents(obj: Object, world: World) -> list[Action]:
     uid = obj["metadata"]["uid"]
-    freed = [Update(kind, disowned(one, {uid})) for kind, one in world.owned(uid)]
+    freed = [Update(disowned(one, {uid})) for one in world.owned(uid)]
     return [*freed, _without_finalizer(obj, ORPHAN)]
 
 
@@ -39,13 +39,13 @@ def _delete_dependents(obj: Object, world: World) -> list[Action]:
     uid = obj["metadata"]["uid"]
     actions: list[Action] = []
     blocked = False
-    for kind, one in world.owned(uid):
+    for one in world.owned(uid):
         blocked |= any(
             reference["uid"] == uid and reference.get("blockOwnerDeletion")
             for reference in one["metadata"]["ownerReferences"]
         )
         if not is_terminating(one):
-            actions.append(delete(kind, one, propagation=_onward(one, world)))
+            actions.append(Delete(one, propagation=_onward(one, world)))
     return actions if blocked else [*actions, _without_finalizer(obj, FOREGROUND)]
 
 
@@ -55,32 +55,31 @@ def _onward(obj: Object, world: World) -> str:
 
 def _follow_owners(obj: Object, world: World) -> list[Action]:
     references = obj["metadata"].get("ownerReferences") or ()
-    gone = {reference["uid"] for reference in references if not world.has(reference["uid"])}
+    gone = {reference["uid"] for reference in references if world.owner(reference["uid"]) is None}
     if not gone:
         return []
-    kind = obj["kind"]
     if len(gone) == len({reference["uid"] for reference in references}):
-        return [delete(kind, obj, propagation="Background")]
-    return [Update(kind, disowned(obj, gone))]
+        return [Delete(obj, propagation="Background")]
+    return [Update(disowned(obj, gone))]
 
 
 def _without_finalizer(obj: Object, finalizer: str) -> Update:
     metadata = dict(obj["metadata"])
     left = [name for name in metadata.pop("finalizers") if name != finalizer]
     kept = metadata | ({"finalizers": left} if left else {})
-    return Update(obj["kind"], obj | {"metadata": kept})
+    return Update(obj | {"metadata": kept})
 
 
 def _family(change: Change, world: World) -> Iterable[Key]:
     """Concern the dependents of what has gone, and the owners that wait for it to go."""
     if change.type != "DELETED":
         return
-    for kind, dependent in world.owned(change.object["metadata"]["uid"]):
-        yield key_of(kind, dependent)
+    for dependent in world.owned(change.object["metadata"]["uid"]):
+        yield key_of(dependent)
     for reference in change.object["metadata"].get("ownerReferences") or ():
         owner = world.owner(reference["uid"])
         if owner is not None and is_terminating(owner):
-            yield key_of(owner["kind"], owner)
+            yield key_of(owner)
 
 
 CONTROLLER = Controller("garbage-collector", ANY, reconcile, {ANY: _family})

@@ -7,7 +7,7 @@ Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/namesp
 from collections.abc import Iterable
 from datetime import datetime
 
-from lab_utils.controlplane.controllers.actions import Action, Update, delete
+from lab_utils.controlplane.controllers.actions import Action, Delete, Update
 from lab_utils.controlplane.controllers.controller import ANY, Controller
 from lab_utils.controlplane.controllers.objects import Key, is_terminating
 from lab_utils.controlplane.controllers.world import World
@@ -40,15 +40,15 @@ def reconcile(namespace: Object, world: World, now: datetime) -> list[Action]:
     if not status.get("conditions"):
         conditions = [_condition(*words, now) for words in _CONDITIONS]
         told = namespace | {"status": status | {"conditions": conditions}}
-        actions.append(Update("Namespace", told, "status"))
+        actions.append(Update(told, "status"))
     name = namespace["metadata"]["name"]
     content = world.list("Pod", name) or _content(name, world)
     if content:
         doomed = [obj for obj in content if not is_terminating(obj)]
-        return actions + [delete(obj["kind"], obj, propagation="Background") for obj in doomed]
+        return actions + [Delete(obj, propagation="Background") for obj in doomed]
     left = [finalizer for finalizer in finalizers if finalizer != FINALIZER]
     freed = namespace | {"spec": namespace["spec"] | {"finalizers": left}}
-    return [*actions, Update("Namespace", freed, "finalize")]
+    return [*actions, Update(freed, "finalize")]
 
 
 def _content(name: str, world: World) -> list[Object]:

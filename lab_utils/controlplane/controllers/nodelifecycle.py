@@ -34,7 +34,7 @@ def reconcile(node: Object, world: World, now: datetime) -> list[Action]:
     if silence_s >= grace_s and not is_condition(node, "Ready", "Unknown"):
         actions += _unready_pods(node, world, now)
         node = _unknown(node, now)
-        actions.append(Update("Node", node, "status"))
+        actions.append(Update(node, "status"))
         message = f"Node {name_of(node)} status is now: NodeNotReady"
         actions.append(Emit(node, "Normal", "NodeNotReady", message, NAME))
     return actions + _taint(node, world, now) + _next_look(silence_s, world)
@@ -48,7 +48,7 @@ def _unready_pods(node: Object, world: World, now: datetime) -> list[Action]:
             pod = copy.deepcopy(pod)
             ready = condition_of(pod, "Ready") or {}
             ready |= {"status": "False", "lastTransitionTime": rfc3339(now)}
-            actions.append(Update("Pod", pod, "status"))
+            actions.append(Update(pod, "status"))
             actions.append(Emit(pod, "Warning", "NodeNotReady", "Node is not ready", NAME))
     return actions
 
@@ -76,7 +76,7 @@ def _taint(node: Object, world: World, now: datetime) -> list[Action]:
     if new != old:
         spec = {key: value for key, value in node["spec"].items() if key != "taints"}
         spec |= {"taints": new} if new else {}
-        actions.append(Update("Node", node | {"spec": spec}))
+        actions.append(Update(node | {"spec": spec}))
     kept = {(taint["key"], taint["effect"]) for taint in new}
     for taint in old:
         if taint["effect"] == "NoExecute" and (taint["key"], taint["effect"]) not in kept:

@@ -14,10 +14,10 @@ Key = tuple[str, str, str]
 """Kind, namespace ("" for cluster-scoped kinds) and name of an object."""
 
 
-def key_of(kind: str, obj: Object) -> Key:
+def key_of(obj: Object) -> Key:
     """Name an object."""
     meta = obj["metadata"]
-    return kind, meta.get("namespace", ""), meta["name"]
+    return obj["kind"], meta.get("namespace", ""), meta["name"]
 
 
 def name_of(obj: Object) -> str:

@@ -26,16 +26,16 @@ def claim(owner: Object, kind: str, world: World) -> tuple[list[Update], list[Ob
     """
     uid, selector = owner["metadata"]["uid"], owner["spec"]["selector"]
     kept, updates = [], []
-    for _, one in world.owned(uid, kind):
+    for one in world.owned(uid, kind):
         if not is_controlled_by(one, owner):
             continue
         if matches(selector, labels_of(one)):
             kept.append(one)
         elif not is_terminating(one):
-            updates.append(Update(kind, disowned(one, {uid})))
+            updates.append(Update(disowned(one, {uid})))
     for stray in [] if is_terminating(owner) else _strays(owner, kind, world):
         kept.append(_adopted(stray, owner))
-        updates.append(Update(kind, kept[-1]))
+        updates.append(Update(kept[-1]))
     return updates, kept
 
 

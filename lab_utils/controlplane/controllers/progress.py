@@ -51,9 +51,7 @@ def write(rollout: Rollout, before: Object, now: datetime, *, estimate: bool) ->
     conditions = _failing(rollout, conditions)
     status["conditions"] = conditions
     if status != before.get("status"):
-        rollout.actions.append(
-            Update("Deployment", rollout.deployment | {"status": status}, "status")
-        )
+        rollout.actions.append(Update(rollout.deployment | {"status": status}, "status"))
     if estimate and has_deadline(rollout.deployment):
         _watch_deadline(rollout, status, now)
 

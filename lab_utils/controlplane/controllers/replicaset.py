@@ -10,10 +10,10 @@ from datetime import datetime
 from lab_utils.controlplane.controllers.actions import (
     Action,
     Create,
+    Delete,
     Emit,
     Requeue,
     Update,
-    delete,
 )
 from lab_utils.controlplane.controllers.controller import Controller, claimants
 from lab_utils.controlplane.controllers.objects import (
@@ -54,7 +54,7 @@ def reconcile(replica_set: Object, world: World, now: datetime) -> list[Action]:
         actions += _resize(replica_set, active, world)
     status = _status(replica_set, active, ending, world, now)
     if status != replica_set.get("status"):
-        actions.append(Update("ReplicaSet", replica_set | {"status": status}, "status"))
+        actions.append(Update(replica_set | {"status": status}, "status"))
     return actions + _until_available(replica_set, active, now)
 
 
@@ -86,7 +86,7 @@ def _creation(replica_set: Object) -> Create:
         "spec": template["spec"],
     }
     done = Emit(replica_set, "Normal", "SuccessfulCreate", "Created pod: {name}", NAME)
-    return Create("Pod", pod, done)
+    return Create(pod, done)
 
 
 def _remove(replica_set: Object, active: list[Object], world: World, count: int) -> list[Action]:
@@ -95,7 +95,7 @@ def _remove(replica_set: Object, active: list[Object], world: World, count: int)
     actions: list[Action] = []
     for pod in victims:
         message = f"Deleted pod: {pod['metadata']['name']}"
-        actions.append(delete("Pod", pod))
+        actions.append(Delete(pod))
         actions.append(Emit(replica_set, "Normal", "SuccessfulDelete", message, NAME))
     return actions
 
@@ -105,8 +105,8 @@ def _pods_per_node(replica_set: Object, active: list[Object], world: World) -> d
     owner = controller_of(replica_set)
     related = list(active)
     if owner is not None:
-        siblings = [rs["metadata"]["uid"] for _, rs in world.owned(owner["uid"], "ReplicaSet")]
-        related = [pod for uid in siblings for _, pod in world.owned(uid, "Pod")]
+        siblings = [rs["metadata"]["uid"] for rs in world.owned(owner["uid"], "ReplicaSet")]
+        related = [pod for uid in siblings for pod in world.owned(uid, "Pod")]
     crowd: dict[str, int] = {}
     for pod in related:
         if not is_finished(pod) and not is_terminating(pod):

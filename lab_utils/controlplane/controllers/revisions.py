@@ -8,7 +8,7 @@ import copy
 import hashlib
 import json
 
-from lab_utils.controlplane.controllers.actions import Create, Update, delete
+from lab_utils.controlplane.controllers.actions import Create, Delete, Update
 from lab_utils.controlplane.controllers.objects import (
     annotations_of,
     controller_reference,
@@ -93,7 +93,7 @@ def create_new(rollout: Rollout) -> Object:
         body["minReadySeconds"] = spec["minReadySeconds"]
     identity = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata}
     rollout.new = new = _annotated(rollout, {**identity, "spec": body})
-    rollout.actions.append(Create("ReplicaSet", new, scaling(deployment, new, 0)))
+    rollout.actions.append(Create(new, scaling(deployment, new, 0)))
     _note_revision(rollout)
     return new
 
@@ -120,7 +120,7 @@ def _note_revision(rollout: Rollout) -> None:
     noted = copy.deepcopy(rollout.deployment)
     noted["metadata"].setdefault("annotations", {})[REVISION] = str(revision(rollout.new))
     rollout.deployment = noted
-    rollout.actions.append(Update("Deployment", noted))
+    rollout.actions.append(Update(noted))
 
 
 def forget_oldest(rollout: Rollout) -> None:
@@ -130,4 +130,4 @@ def forget_oldest(rollout: Rollout) -> None:
     surplus = max(0, len(alive) - limit)
     for replica_set in sorted(alive, key=revision)[:surplus]:
         if not size(replica_set) and not counted(replica_set, "replicas"):
-            rollout.actions.append(delete("ReplicaSet", replica_set))
+            rollout.actions.append(Delete(replica_set))

@@ -85,7 +85,7 @@ class Rollout:
         if self.new and self.new["metadata"]["name"] == name:
             self.new = replica_set
         self.old = [replica_set if rs["metadata"]["name"] == name else rs for rs in self.old]
-        self.actions.append(Update("ReplicaSet", replica_set))
+        self.actions.append(Update(replica_set))
 
     def scale(self, replica_set: Object, replicas: int) -> bool:
         """Ask a ReplicaSet for this many pods; tell whether that is a change."""

@@ -20,6 +20,7 @@ from lab_utils.controlplane.controllers.objects import (
     is_terminating,
     key_of,
     labels_of,
+    name_of,
     set_condition,
 )
 from lab_utils.controlplane.controllers.preference import scores
@@ -44,10 +45,10 @@ def reconcile(pod: Object, world: World, now: datetime) -> list[Action]:
         return _unschedulable(pod, [refused for _, refused in judged if refused], now)
     ranking = zip(scores(pod, fitting, world), fitting, strict=True)
     best = max(ranking, key=lambda scored: (scored[0], _tie(pod, scored[1])))[1]
-    namespace, name = key_of("Pod", pod)[1:]
-    node = best["metadata"]["name"]
+    namespace, name = key_of(pod)[1:]
+    node = name_of(best)
     message = f"Successfully assigned {namespace}/{name} to {node}"
-    return [Bind(namespace, name, node), Emit(pod, "Normal", "Scheduled", message, NAME)]
+    return [Bind(pod, node), Emit(pod, "Normal", "Scheduled", message, NAME)]
 
 
 def _waits(pod: Object) -> bool:
@@ -83,7 +84,7 @@ def _unschedulable(pod: Object, refusals: list[Refusal], now: datetime) -> list[
     }
     return [
         Emit(pod, "Warning", "FailedScheduling", message, NAME),
-        Update("Pod", set_condition(pod, condition), "status"),
+        Update(set_condition(pod, condition), "status"),
     ]
 
 
@@ -105,7 +106,7 @@ def _tally(reasons: Iterable[str]) -> str:
 
 
 def _waiting(_change: Change, world: World) -> Iterable[Key]:
-    return [key_of("Pod", pod) for pod in world.list("Pod") if _waits(pod)]
+    return [key_of(pod) for pod in world.list("Pod") if _waits(pod)]
 
 
 def _when_node_differs(change: Change, world: World) -> Iterable[Key]:

@@ -31,15 +31,15 @@ def reconcile(namespace: Object, world: World, _now: datetime) -> list[Action]:
     if world.get("ServiceAccount", name, ACCOUNT) is None:
         metadata: Object = {"name": ACCOUNT, "namespace": name}
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-        actions.append(Create("ServiceAccount", account))
+        actions.append(Create(account))
     data, current = {"ca.crt": world.ca}, world.get("ConfigMap", name, CA)
     if current is None:
         metadata = {"name": CA, "namespace": name}
         metadata["annotations"] = {"kubernetes.io/description": _DESCRIPTION}
         config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-        actions.append(Create("ConfigMap", config))
+        actions.append(Create(config))
     elif current.get("data") != data:
-        actions.append(Update("ConfigMap", current | {"data": data}))
+        actions.append(Update(current | {"data": data}))
     return actions
 
 

@@ -10,7 +10,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-co
 from collections.abc import Iterable
 from datetime import datetime
 
-from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update, delete
+from lab_utils.controlplane.controllers.actions import Action, Delete, Emit, Requeue, Update
 from lab_utils.controlplane.controllers.controller import Controller
 from lab_utils.controlplane.controllers.objects import (
     Key,
@@ -33,7 +33,7 @@ def reconcile(pod: Object, world: World, now: datetime) -> list[Action]:
     place = pod["spec"].get("nodeName")
     node = world.get("Node", "", place or "")
     if node is None:
-        return [delete("Pod", pod, grace_s=0)] if place else []
+        return [Delete(pod, grace_s=0)] if place else []
     if is_terminating(pod) or is_finished(pod):
         return []
     taints = [taint for taint in node["spec"].get("taints") or () if taint["effect"] == "NoExecute"]
@@ -65,8 +65,8 @@ def _evict(pod: Object, now: datetime) -> list[Action]:
     }
     return [
         _told("Marking for deletion", pod),
-        Update("Pod", set_condition(pod, target), "status"),
-        delete("Pod", pod),
+        Update(set_condition(pod, target), "status"),
+        Delete(pod),
     ]
 
 
@@ -79,7 +79,7 @@ def reprieve(pod: Object, taint: Object) -> list[Action]:
 
 
 def _told(what: str, pod: Object) -> Emit:
-    namespace, name = key_of("Pod", pod)[1:]
+    namespace, name = key_of(pod)[1:]
     return Emit(pod, "Normal", "TaintManagerEviction", f"{what} Pod {namespace}/{name}", NAME)
 
 
@@ -87,7 +87,7 @@ def _pods_of_node(change: Change, world: World) -> Iterable[Key]:
     before = change.previous["spec"].get("taints") if change.previous else None
     if change.type == "MODIFIED" and change.object["spec"].get("taints") == before:
         return []
-    return [key_of("Pod", pod) for pod in world.pods_on(change.object["metadata"]["name"])]
+    return [key_of(pod) for pod in world.pods_on(change.object["metadata"]["name"])]
 
 
 CONTROLLER = Controller(NAME, "Pod", reconcile, {"Node": _pods_of_node})

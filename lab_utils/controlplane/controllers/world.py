@@ -5,17 +5,16 @@ Hides the store and the monotonic clock. Reconcilers only read it; only the loop
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from lab_utils.controlplane.config import ClusterConfig
-from lab_utils.controlplane.controllers.objects import Key, condition_of, key_of, labels_of
+from lab_utils.controlplane.controllers.objects import Key, condition_of, key_of, labels_of, name_of
 from lab_utils.controlplane.selectors import label_selector
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
 
 NODE_LEASES = "kube-node-lease"
 _Objects = list[Object]  # inside the class, `list` is the method
-_Owned = list[tuple[str, Object]]
 
 
 class World:
@@ -35,26 +34,22 @@ class World:
         self.config, self.ca = config, ca
         self.refusals: dict[str, str] = {}
         self._monotonic = monotonic
-        self._objects: dict[str, dict[str, dict[str, Object]]] = defaultdict(
-            lambda: defaultdict(dict)
-        )
-        self._by_uid: dict[str, Key] = {}
-        self._by_owner: dict[str, dict[Key, None]] = defaultdict(dict)
-        self._by_node: dict[str, dict[Key, None]] = defaultdict(dict)
+        self._index: dict[object, dict[Key, Object]] = defaultdict(dict)
         self._heard: dict[str, float] = {}
         for obj in objects:
-            self._put(obj["kind"], obj)
+            self.observe(Change("ADDED", obj["kind"], obj, None, 0))
+
+    def _at(self, entry: object) -> dict[Key, Object]:
+        return self._index.get(entry, {})
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Find one object."""
-        return self._objects[kind][namespace].get(name)
+        return self._at(kind).get((kind, namespace, name))
 
     def list(self, kind: str, namespace: str | None = None) -> _Objects:
         """Give all objects of a kind, or those of one namespace."""
-        spaces = self._objects[kind]
-        if namespace is not None:
-            return list(spaces[namespace].values())
-        return [obj for space in spaces.values() for obj in space.values()]
+        entry = kind if namespace is None else (kind, namespace)
+        return list(self._at(entry).values())
 
     def select(self, kind: str, namespace: str, selector: Object | None) -> _Objects:
         """Give the objects of a namespace that a LabelSelector selects."""
@@ -63,24 +58,17 @@ class World:
         parsed = label_selector(selector)
         return [obj for obj in self.list(kind, namespace) if parsed.matches(labels_of(obj))]
 
-    def has(self, uid: str) -> bool:
-        """Tell whether the object with this uid is still there."""
-        return uid in self._by_uid
-
     def owner(self, uid: str) -> Object | None:
-        """Give the object with this uid."""
-        key = self._by_uid.get(uid)
-        return self.get(*key) if key else None
+        """Give the object with this uid; None when it has gone."""
+        return next(iter(self._at(("uid", uid)).values()), None)
 
-    def owned(self, uid: str, kind: str | None = None) -> _Owned:
-        """Give (kind, object) of everything whose ownerReferences name this uid."""
-        keys = (key for key in self._by_owner.get(uid, ()) if kind in (None, key[0]))
-        return [(key[0], self._objects[key[0]][key[1]][key[2]]) for key in keys]
+    def owned(self, uid: str, kind: str | None = None) -> _Objects:
+        """Give everything whose ownerReferences name this uid."""
+        return [obj for obj in self._at(("owner", uid)).values() if kind in (None, obj["kind"])]
 
     def pods_on(self, node: str) -> _Objects:
         """Give the pods bound to a node."""
-        keys = self._by_node.get(node, ())
-        return [self._objects["Pod"][namespace][name] for _, namespace, name in keys]
+        return list(self._at(("node", node)).values())
 
     def accepts(self, namespace: str) -> bool:
         """Tell whether new objects may be made in a namespace: it is there and not going."""
@@ -102,52 +90,47 @@ class World:
     def observe(self, change: Change) -> None:
         """Take in one change of the store."""
         if change.previous is not None:
-            self._drop(change.kind, change.previous)
+            self._drop(change.previous)
         if change.type == "DELETED":
-            self._drop(change.kind, change.object)
+            self.refusals.pop(change.object["metadata"]["uid"], None)
         else:
-            self._put(change.kind, change.object)
+            for entry in _entries(change.object):
+                self._index[entry][key_of(change.object)] = change.object
         self._listen(change)
 
-    def _put(self, kind: str, obj: Object) -> None:
-        key, meta = key_of(kind, obj), obj["metadata"]
-        self._objects[kind][key[1]][key[2]] = obj
-        self._by_uid[meta["uid"]] = key
-        for reference in meta.get("ownerReferences") or ():
-            self._by_owner[reference["uid"]][key] = None
-        if kind == "Pod" and (node := obj["spec"].get("nodeName")):
-            self._by_node[node][key] = None
-        if kind == "Node":
-            self._heard.setdefault(key[2], self._monotonic())
-
-    def _drop(self, kind: str, obj: Object) -> None:
-        key, meta = key_of(kind, obj), obj["metadata"]
-        self._objects[kind][key[1]].pop(key[2], None)
-        self._by_uid.pop(meta["uid"], None)
-        for reference in meta.get("ownerReferences") or ():
-            _discard(self._by_owner, reference["uid"], key)
-        if kind == "Pod" and (node := obj["spec"].get("nodeName")):
-            _discard(self._by_node, node, key)
+    def _drop(self, obj: Object) -> None:
+        for entry in _entries(obj):
+            self._index[entry].pop(key_of(obj), None)
+            if not self._index[entry]:
+                del self._index[entry]
 
     def _listen(self, change: Change) -> None:
-        namespace, name = key_of(change.kind, change.object)[1:]
-        if change.type == "DELETED":
-            if change.kind == "Node":
-                self._heard.pop(name, None)
-        elif (change.kind == "Lease" and namespace == NODE_LEASES) or (
-            change.kind == "Node" and _heartbeat(change.object) != _heartbeat(change.previous)
-        ):
+        name = name_of(change.object)
+        if change.kind == "Node" and change.type == "DELETED":
+            self._heard.pop(name, None)
+        elif _is_sign_of_life(change):
             self._heard[name] = self._monotonic()
 
 
-def _heartbeat(node: Object | None) -> object:
-    ready = condition_of(node, "Ready") if node else None
+def _is_sign_of_life(change: Change) -> bool:
+    if change.kind == "Lease":
+        return change.key[0] == NODE_LEASES
+    if change.kind != "Node":
+        return False
+    before = change.previous
+    return before is None or _heartbeat(change.object) != _heartbeat(before)
+
+
+def _entries(obj: Object) -> Iterator[object]:
+    """Give the index entries under which an object is found."""
+    meta, kind = obj["metadata"], obj["kind"]
+    yield from (kind, (kind, meta.get("namespace", "")), ("uid", meta["uid"]))
+    for reference in meta.get("ownerReferences") or ():
+        yield "owner", reference["uid"]
+    if kind == "Pod" and (node := obj["spec"].get("nodeName")):
+        yield "node", node
+
+
+def _heartbeat(node: Object) -> object:
+    ready = condition_of(node, "Ready")
     return ready and ready.get("lastHeartbeatTime")
-
-
-def _discard(index: dict[str, dict[Key, None]], entry: str, key: Key) -> None:
-    keys = index.get(entry)
-    if keys is not None:
-        keys.pop(key, None)
-        if not keys:
-            del index[entry]

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from lab_utils.controlplane.config import ClusterConfig
-from lab_utils.controlplane.controllers.actions import Action, Update, delete
+from lab_utils.controlplane.controllers.actions import Action, Delete, Update
 from lab_utils.controlplane.controllers.controller import Controller
 from lab_utils.controlplane.controllers.loop import CONTROLLERS, Controllers
 from lab_utils.controlplane.controllers.objects import is_finished, is_terminating
@@ -35,7 +35,7 @@ class Kubelet:
         if not pod["spec"].get("nodeName") or is_finished(pod):
             return []
         if is_terminating(pod):
-            return [delete("Pod", pod, grace_s=0)] if self.stops(pod) else []
+            return [Delete(pod, grace_s=0)] if self.stops(pod) else []
         if pod["status"].get("podIP") or not self.starts(pod):
             return []
         pod = copy.deepcopy(pod)
@@ -44,7 +44,7 @@ class Kubelet:
         pod["status"]["conditions"].append(
             {"type": "Ready", "status": "True", "lastTransitionTime": rfc3339(now)}
         )
-        return [Update("Pod", pod, "status")]
+        return [Update(pod, "status")]
 
 
 @dataclass

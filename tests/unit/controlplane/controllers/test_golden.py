@@ -1,7 +1,6 @@
 """Every reconciler against golden pairs: a moment in, the actions out."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,17 @@ import pytest
 import yaml
 
 from lab_utils.controlplane.config import ClusterConfig
-from lab_utils.controlplane.controllers.actions import Action, Create, Emit, Update
+from lab_utils.controlplane.controllers.actions import (
+    Action,
+    Bind,
+    Create,
+    Delete,
+    Emit,
+    Requeue,
+    Update,
+)
 from lab_utils.controlplane.controllers.loop import CONTROLLERS
+from lab_utils.controlplane.controllers.objects import key_of
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.kinds import BY_NAME
 from lab_utils.controlplane.status import Object
@@ -92,18 +100,26 @@ def shown(action: Action, world: World) -> dict[str, Any]:
     """Write an action for a reader: an update as what changed, an object as its name."""
     what = type(action).__name__.lower()
     match action:
-        case Create(_, obj, done):
+        case Create(obj, done):
             return {what: obj} | ({"done": shown(done, world)} if done else {})
-        case Update(kind, obj, part):
-            before = world.get(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-            name = f"{kind}/{obj['metadata']['name']}" + (f"/{part}" if part else "")
+        case Update(obj, part):
+            before = world.get(*key_of(obj))
+            name = f"{obj['kind']}/{obj['metadata']['name']}" + (f"/{part}" if part else "")
             return {what: name, "changed": changed(before or {}, obj, part)}
         case Emit():
             regarding = f"{action.regarding['kind']}/{action.regarding['metadata']['name']}"
             told = f"{action.type} {action.reason}: {action.message}"
             return {what: told, "regarding": regarding, "component": action.component}
-    values = {field.name: getattr(action, field.name) for field in fields(action)}
-    return {what: {name: value for name, value in values.items() if value is not None}}
+        case Delete(obj):
+            about = dict(zip(("kind", "namespace", "name"), key_of(obj), strict=True))
+            about |= {"uid": obj["metadata"]["uid"]}
+            how = {"grace_s": action.grace_s, "propagation": action.propagation}
+            return {what: about | {key: value for key, value in how.items() if value is not None}}
+        case Bind(pod, node):
+            _, namespace, name = key_of(pod)
+            return {what: {"namespace": namespace, "pod": name, "node": node}}
+        case Requeue():
+            return {what: {"after_s": action.after_s}}
 
 
 def changed(before: Object, after: Object, part: str) -> dict[str, Any]:

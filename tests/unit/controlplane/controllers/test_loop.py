@@ -90,7 +90,7 @@ async def test_two_writes_to_one_object_build_on_each_other(config: ClusterConfi
             done.set()
             return []
         first = obj | {"data": {"x": "1"}}
-        return [Update("ConfigMap", first), Update("ConfigMap", first | {"data": {"x": "2"}})]
+        return [Update(first), Update(first | {"data": {"x": "2"}})]
 
     registry = await run(reconcile, config, done)
     assert registry.get("ConfigMap", "lab", "a")["data"] == {"x": "2"}
@@ -106,7 +106,7 @@ async def test_a_refusal_is_known_to_the_next_reconcile(config: ClusterConfig) -
             return []
         made = {"kind": "Secret", "metadata": {"name": "Bad_Name", "namespace": "lab"}}
         told = Emit(obj, "Normal", "SuccessfulCreate", "Created: {name}", "test")
-        return [Create("Secret", made, told)]
+        return [Create(made, told)]
 
     registry = await run(reconcile, config, done)
     assert seen[0] is None
