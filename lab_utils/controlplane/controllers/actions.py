@@ -67,3 +67,8 @@ class Requeue:
 
 
 Action = Create | Update | Delete | Bind | Emit | Requeue
+
+
+def write_status(obj: Object, status: Object) -> list[Action]:
+    """Write a status if it differs from what the object says."""
+    return [] if status == obj.get("status") else [Update(obj | {"status": status}, "status")]

@@ -54,7 +54,7 @@ def _note_pause(plan: Rollout, now: datetime) -> None:
     """Stop the clock of the progress deadline while paused."""
     current = condition_of(plan.deployment, "Progressing")
     reason = current["reason"] if current else ""
-    if not progress.has_deadline(plan.deployment) or reason == "ProgressDeadlineExceeded":
+    if reason == "ProgressDeadlineExceeded":
         return
     paused = bool(plan.deployment["spec"].get("paused"))
     if paused and reason != "DeploymentPaused":
@@ -103,8 +103,7 @@ def _ensure_new(plan: Rollout, world: World, now: datetime) -> None:
         reason, told = "NewReplicaSetCreated", f'Created new replica set "{name_of(created)}"'
     else:
         return
-    if progress.has_deadline(plan.deployment):
-        progress.set_condition(plan, progress.condition("Progressing", "True", reason, told, now))
+    progress.set_condition(plan, progress.condition("Progressing", "True", reason, told, now))
 
 
 CONTROLLER = Controller(

@@ -7,7 +7,7 @@ Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/
 
 from datetime import datetime
 
-from lab_utils.controlplane.controllers.actions import Action, Emit, Update
+from lab_utils.controlplane.controllers.actions import Action, Emit, write_status
 from lab_utils.controlplane.controllers.controller import Controller, selectors_of
 from lab_utils.controlplane.controllers.objects import (
     condition_of,
@@ -38,11 +38,9 @@ def reconcile(budget: Object, world: World, now: datetime) -> list[Action]:
     }
     new = set_condition(budget, _condition(budget, status, now))
     status["conditions"] = new["status"]["conditions"]
-    actions: list[Action] = []
-    if status != budget.get("status"):
-        actions.append(Update(budget | {"status": status}, "status"))
-        if not pods:
-            actions.append(Emit(budget, "Normal", "NoPods", "No matching pods found", NAME))
+    actions = write_status(budget, status)
+    if actions and not pods:
+        actions.append(Emit(budget, "Normal", "NoPods", "No matching pods found", NAME))
     return actions
 
 

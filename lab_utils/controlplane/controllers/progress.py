@@ -16,7 +16,7 @@ from lab_utils.controlplane.controllers.rollout import Rollout, bounds, counted,
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
 
-_NO_DEADLINE = 2**31 - 1
+_DEADLINE_S = 600
 _SLACK_S = 1.0  # stamps are whole seconds
 
 
@@ -25,12 +25,6 @@ def condition(kind: str, status: str, reason: str, message: str, now: datetime) 
     at = rfc3339(now)
     times = {"lastUpdateTime": at, "lastTransitionTime": at}
     return {"type": kind, "status": status, **times, "reason": reason, "message": message}
-
-
-def has_deadline(deployment: Object) -> bool:
-    """Tell whether progress is watched at all."""
-    limit: int | None = deployment["spec"].get("progressDeadlineSeconds")
-    return limit is not None and limit != _NO_DEADLINE
 
 
 def set_condition(rollout: Rollout, made: Object) -> None:
@@ -44,15 +38,13 @@ def write(rollout: Rollout, before: Object, now: datetime, *, estimate: bool) ->
     """Write the status if it differs from before; with estimate, judge the rollout's progress."""
     status = _counters(rollout)
     conditions = _available(rollout, status, now)
-    if not has_deadline(rollout.deployment):
-        conditions = without_condition(conditions, "Progressing")
-    elif estimate:
+    if estimate:
         conditions = _progressing(rollout, status, conditions, now)
     conditions = _failing(rollout, conditions)
     status["conditions"] = conditions
     if status != before.get("status"):
         rollout.actions.append(Update(rollout.deployment | {"status": status}, "status"))
-    if estimate and has_deadline(rollout.deployment):
+    if estimate:
         _watch_deadline(rollout, status, now)
 
 
@@ -127,7 +119,7 @@ def _has_progressed(old: Object, new: Object) -> bool:
 def _seconds_left(deployment: Object, current: Object, now: datetime) -> float:
     if current["reason"] == "NewReplicaSetAvailable":
         return float("inf")
-    limit = timedelta(seconds=deployment["spec"]["progressDeadlineSeconds"])
+    limit = timedelta(seconds=deployment["spec"].get("progressDeadlineSeconds", _DEADLINE_S))
     return (parse_rfc3339(current["lastUpdateTime"]) + limit - now).total_seconds()
 
 

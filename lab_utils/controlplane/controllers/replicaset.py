@@ -5,6 +5,8 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/
 """
 
 import copy
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 from lab_utils.controlplane.controllers.actions import (
@@ -13,19 +15,18 @@ from lab_utils.controlplane.controllers.actions import (
     Delete,
     Emit,
     Requeue,
-    Update,
+    write_status,
 )
 from lab_utils.controlplane.controllers.controller import Controller, claimants
 from lab_utils.controlplane.controllers.objects import (
-    annotations_of,
     available_in,
     condition_of,
-    controller_of,
     controller_reference,
     is_finished,
     is_ready,
     is_terminating,
     labels_of,
+    name_of,
     with_condition,
     without_condition,
 )
@@ -40,8 +41,6 @@ BURST = 25
 """Pods created or deleted in one step, so that requests are served in between."""
 MAX_PODS = 500
 """Ours: a typing error in `replicas` must not fill the machine's memory with Pending pods."""
-_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-_PHASES = ("Pending", "Unknown", "Running")
 
 
 def reconcile(replica_set: Object, world: World, now: datetime) -> list[Action]:
@@ -51,18 +50,23 @@ def reconcile(replica_set: Object, world: World, now: datetime) -> list[Action]:
     ending = [pod for pod in pods if not is_finished(pod) and is_terminating(pod)]
     actions: list[Action] = list(claims)
     if not is_terminating(replica_set) and world.accepts(replica_set["metadata"]["namespace"]):
-        actions += _resize(replica_set, active, world)
-    status = _status(replica_set, active, ending, world, now)
-    if status != replica_set.get("status"):
-        actions.append(Update(replica_set | {"status": status}, "status"))
-    return actions + _until_available(replica_set, active, now)
+        actions += _resize(replica_set, active)
+    min_ready_s = replica_set["spec"].get("minReadySeconds", 0)
+    waits = [available_in(pod, min_ready_s, now) for pod in active]
+    status = _status(replica_set, active, waits.count(0), len(ending))
+    refusal = world.refusal(replica_set) if len(active) < replica_set["spec"]["replicas"] else None
+    conditions = _failure((replica_set.get("status") or {}).get("conditions") or (), refusal, now)
+    status |= {"conditions": conditions} if conditions else {}
+    actions += write_status(replica_set, status)
+    pending = [wait for wait in waits if wait]
+    return [*actions, Requeue(min(pending))] if pending else actions
 
 
-def _resize(replica_set: Object, active: list[Object], world: World) -> list[Action]:
+def _resize(replica_set: Object, active: list[Object]) -> list[Action]:
     wanted = replica_set["spec"]["replicas"]
     missing = wanted - len(active)
     if missing < 0:
-        return _remove(replica_set, active, world, min(-missing, BURST))
+        return _remove(replica_set, active, min(-missing, BURST))
     if missing and len(active) >= MAX_PODS:
         why = f"Error creating: {wanted} pods wanted, a ReplicaSet of this cluster has {MAX_PODS}"
         return [Emit(replica_set, "Warning", "FailedCreate", f"{why} at most", NAME)]
@@ -89,86 +93,54 @@ def _creation(replica_set: Object) -> Create:
     return Create(pod, done)
 
 
-def _remove(replica_set: Object, active: list[Object], world: World, count: int) -> list[Action]:
-    crowd = _pods_per_node(replica_set, active, world)
-    victims = sorted(active, key=lambda pod: _dispensability(pod, crowd))[:count]
+def _remove(replica_set: Object, active: list[Object], count: int) -> list[Action]:
+    crowd = Counter(pod["spec"].get("nodeName") for pod in active)
     actions: list[Action] = []
-    for pod in victims:
-        message = f"Deleted pod: {pod['metadata']['name']}"
+    for pod in sorted(active, key=lambda pod: _dispensability(pod, crowd))[:count]:
+        message = f"Deleted pod: {name_of(pod)}"
         actions.append(Delete(pod))
         actions.append(Emit(replica_set, "Normal", "SuccessfulDelete", message, NAME))
     return actions
 
 
-def _pods_per_node(replica_set: Object, active: list[Object], world: World) -> dict[str, int]:
-    """Count pods of the same Deployment on each node, so that scaling down evens them out."""
-    owner = controller_of(replica_set)
-    related = list(active)
-    if owner is not None:
-        siblings = [rs["metadata"]["uid"] for rs in world.owned(owner["uid"], "ReplicaSet")]
-        related = [pod for uid in siblings for pod in world.owned(uid, "Pod")]
-    crowd: dict[str, int] = {}
-    for pod in related:
-        if not is_finished(pod) and not is_terminating(pod):
-            node = pod["spec"].get("nodeName", "")
-            crowd[node] = crowd.get(node, 0) + 1
-    return crowd
-
-
-def _dispensability(pod: Object, crowd: dict[str, int]) -> tuple[object, ...]:
+def _dispensability(pod: Object, crowd: Counter[str | None]) -> tuple[object, ...]:
     """Order pods: what goes first comes first.
 
     Source:
         "Scaling a ReplicaSet" in the documentation, and ActivePodsWithRanks of the controller.
     """
-    meta, status, node = pod["metadata"], pod.get("status") or {}, pod["spec"].get("nodeName", "")
+    meta, node = pod["metadata"], pod["spec"].get("nodeName")
     ready = condition_of(pod, "Ready") or {}
     ready_since = parse_rfc3339(ready.get("lastTransitionTime") or meta["creationTimestamp"])
-    restarts = max((c["restartCount"] for c in status.get("containerStatuses") or ()), default=0)
     return (
         bool(node),
-        _PHASES.index(status.get("phase", "Pending")),
+        (pod.get("status") or {}).get("phase") == "Running",
         is_ready(pod),
-        int(annotations_of(pod).get(_DELETION_COST, "0")),
-        -crowd.get(node, 0),
+        -crowd[node],
         -ready_since.timestamp(),
-        -restarts,
         -parse_rfc3339(meta["creationTimestamp"]).timestamp(),
         meta["uid"],
     )
 
 
-def _status(
-    replica_set: Object, active: list[Object], ending: list[Object], world: World, now: datetime
-) -> Object:
-    meta, spec, old = replica_set["metadata"], replica_set["spec"], replica_set.get("status") or {}
-    template = {"matchLabels": labels_of(spec["template"])}
-    waits = [available_in(pod, spec.get("minReadySeconds", 0), now) for pod in active]
+def _status(replica_set: Object, active: list[Object], available: int, ending: int) -> Object:
+    template = {"matchLabels": labels_of(replica_set["spec"]["template"])}
     counts = {
         "fullyLabeledReplicas": sum(matches(template, labels_of(pod)) for pod in active),
-        "readyReplicas": sum(is_ready(pod) for pod in active),
-        "availableReplicas": sum(wait == 0 for wait in waits),
+        "readyReplicas": sum(map(is_ready, active)),
+        "availableReplicas": available,
     }
     status: Object = {"replicas": len(active)}
     status |= {name: count for name, count in counts.items() if count}
-    status |= {"terminatingReplicas": len(ending), "observedGeneration": meta["generation"]}
-    refusal = world.refusal(replica_set) if len(active) < spec["replicas"] else None
-    conditions = _failure(old.get("conditions") or [], refusal, now)
-    return status | ({"conditions": conditions} if conditions else {})
+    generation = replica_set["metadata"]["generation"]
+    return status | {"terminatingReplicas": ending, "observedGeneration": generation}
 
 
-def _failure(conditions: list[Object], refusal: str | None, now: datetime) -> list[Object]:
+def _failure(conditions: Iterable[Object], refusal: str | None, now: datetime) -> list[Object]:
     if refusal is None:
         return without_condition(conditions, "ReplicaFailure")
     failure = {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": rfc3339(now)}
     return with_condition(conditions, failure | {"reason": "FailedCreate", "message": refusal})
-
-
-def _until_available(replica_set: Object, active: list[Object], now: datetime) -> list[Action]:
-    min_ready_s = replica_set["spec"].get("minReadySeconds", 0)
-    waits = [available_in(pod, min_ready_s, now) for pod in active]
-    pending = [wait for wait in waits if wait]
-    return [Requeue(min(pending))] if pending else []
 
 
 CONTROLLER = Controller(NAME, "ReplicaSet", reconcile, {"Pod": claimants("ReplicaSet")})
