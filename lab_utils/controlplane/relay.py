@@ -21,8 +21,49 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-class Relay(asyncio.Protocol):
-    """The client's side; it owns the connection to the pod.
+class _Side(asyncio.Protocol):
+    """One side: what it receives goes out at the other. No transport: not open (any more)."""
+
+    other: "_Side"
+    transport: asyncio.Transport | None = None
+    has_ended = False
+    """It has said its last word, and may still listen."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.other.transport is not None:
+            self.other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        """Pass the end on; the other side may still have something to say."""
+        if self.transport is None or self.other.transport is None:
+            return False
+        self.has_ended = True
+        self.other.transport.write_eof()
+        if self.other.has_ended:
+            self.transport.close()
+        return True
+
+    def pause_writing(self) -> None:
+        """Stop reading from the other side while this one is slow."""
+        if self.other.transport is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other.transport is not None:
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Close the other side as this one was closed."""
+        self.transport, other = None, self.other.transport
+        if other is not None and not other.is_closing():
+            reset(other) if exc else other.close()
+
+
+class Relay(_Side):
+    """The client's side; it opens the pod's.
 
     Args:
         choose: Client address -> where to connect; None refuses.
@@ -38,147 +79,84 @@ class Relay(asyncio.Protocol):
     ) -> None:
         self._choose, self._is_down, self._relays = choose, is_down, relays
         self._node = ""
-        self._lost = self._client_done = self._pod_done = False
         self._connecting: asyncio.Task[None] | None = None
-        self._client: asyncio.Transport
-        self._pod: asyncio.Transport | None = None
+        self._is_lost = False
+        self.other = _PodSide(self)
+
+    def is_node_down(self) -> bool:
+        """Tell whether the pod's node has lost power."""
+        return self._is_down(self._node)
 
     def abort(self) -> None:
         """End both connections at once."""
-        reset(self._client)
+        if self.transport is not None:
+            reset(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Choose a pod and connect to it; nothing is read from the client before."""
-        self._client = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
         self._relays.add(self)
         backend = self._choose(transport.get_extra_info("peername")[0])
         if backend is None:
-            reset(self._client)
+            self.abort()
             return
         self._node = backend.node
-        if self._is_down(self._node):
-            self._lost = True
+        if self.is_node_down():
+            self._is_lost = True
         else:
-            self._client.pause_reading()
+            cast(asyncio.Transport, transport).pause_reading()
             self._connecting = asyncio.get_running_loop().create_task(self._connect(backend))
 
     async def _connect(self, backend: Backend) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: _PodSide(self), backend.address, backend.port)
+            await loop.create_connection(lambda: self.other, backend.address, backend.port)
         except OSError as exc:
-            self.pod_lost(exc)
+            self.other.connection_lost(exc)
         finally:
             self._connecting = None
 
+    def lose(self) -> None:
+        """Go on without a pod: its node has no power, and tells nobody."""
+        self._is_lost = True
+        if self.transport is not None:
+            self.transport.resume_reading()  # only to notice when the client gives up
+
     def data_received(self, data: bytes) -> None:
         """Pass bytes on; those to a lost node vanish, until it is back and resets the stranger."""
-        if self._pod is not None:
-            self._pod.write(data)
-        elif self._lost and not self._is_down(self._node):
-            reset(self._client)
-
-    def eof_received(self) -> bool:
-        """Pass the end of the client's bytes on; the pod may still have something to say."""
-        if self._pod is None:
-            return False
-        self._client_done = True
-        self._finish(self._pod)
-        return True
-
-    def pause_writing(self) -> None:
-        """Stop reading from the pod while the client is slow."""
-        if self._pod is not None:
-            self._pod.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Read from the pod again."""
-        if self._pod is not None:
-            self._pod.resume_reading()
+        if not self._is_lost:
+            super().data_received(data)
+        elif not self.is_node_down():
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close the pod's side as the client's was closed."""
+        """Close the pod's side too, or stop connecting to it."""
         self._relays.discard(self)
         if self._connecting is not None:
             self._connecting.cancel()
-        pod, self._pod = self._pod, None
-        if pod is not None:
-            reset(pod) if exc else pod.close()
-
-    def pod_made(self, pod: asyncio.Transport) -> None:
-        """Let the bytes flow."""
-        if self._client.is_closing():
-            pod.abort()
-            return
-        self._pod = pod
-        self._client.resume_reading()
-
-    def pod_data(self, data: bytes) -> None:
-        """Pass the pod's bytes on."""
-        self._client.write(data)
-
-    def pod_eof(self) -> bool:
-        """Pass the end of the pod's bytes on, unless it is its node that ended."""
-        if self._is_down(self._node):
-            return False
-        self._pod_done = True
-        self._finish(self._client)
-        return True
-
-    def pod_lost(self, exc: Exception | None) -> None:
-        """Close the client's side as the pod's was closed; a node without power tells nobody."""
-        self._pod = None
-        if self._client.is_closing():
-            return
-        if self._is_down(self._node) and not self._client_done:
-            self._lost = True
-            self._client.resume_reading()  # only to notice when the client gives up
-        elif exc is not None:
-            reset(self._client)
-        else:
-            self._client.close()
-
-    def pause_client(self) -> None:
-        """Stop reading from the client while the pod is slow."""
-        self._client.pause_reading()
-
-    def resume_client(self) -> None:
-        """Read from the client again."""
-        self._client.resume_reading()
-
-    def _finish(self, other: asyncio.Transport) -> None:
-        """One side has said its last word; when both have, the connection is over."""
-        other.write_eof()
-        if self._client_done and self._pod_done:
-            self._client.close()
+        super().connection_lost(exc)
 
 
-class _PodSide(asyncio.Protocol):
-    """The pod's side; it only reports."""
+class _PodSide(_Side):
+    """The pod's side; when its node is without power, the client is not to notice."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, client: Relay) -> None:
+        self.other = self._client = client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Report the connection."""
-        self._relay.pod_made(cast(asyncio.Transport, transport))
-
-    def data_received(self, data: bytes) -> None:
-        """Report bytes."""
-        self._relay.pod_data(data)
+        super().connection_made(transport)
+        client = self.other.transport
+        if client is None or client.is_closing():
+            transport.close()
+        else:
+            client.resume_reading()
 
     def eof_received(self) -> bool:
-        """Report the last byte."""
-        return self._relay.pod_eof()
-
-    def pause_writing(self) -> None:
-        """Report that the pod is slow."""
-        self._relay.pause_client()
-
-    def resume_writing(self) -> None:
-        """Report that it keeps up again."""
-        self._relay.resume_client()
+        return not self._client.is_node_down() and super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Report the end."""
-        self._relay.pod_lost(exc)
+        if self._client.is_node_down() and not self._client.has_ended:
+            self.transport = None
+            self._client.lose()
+        else:
+            super().connection_lost(exc)
