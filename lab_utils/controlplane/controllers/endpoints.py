@@ -9,13 +9,12 @@ from datetime import datetime
 from lab_utils.controlplane.controllers.actions import Action, Create, Delete, Update
 from lab_utils.controlplane.controllers.controller import Controller, namesakes
 from lab_utils.controlplane.controllers.endpointslice import (
-    TRIGGER,
     is_served,
     metadata_for,
     service_of,
     slices_of,
 )
-from lab_utils.controlplane.controllers.objects import annotations_of, labels_of, name_of
+from lab_utils.controlplane.controllers.objects import labels_of, name_of
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 
@@ -23,21 +22,17 @@ NAME = "endpoint-controller"
 _MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 
 
-def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
+def reconcile(service: Object, world: World, now: datetime) -> list[Action]:
     """Bring a Service's Endpoints up to date with its slices."""
     if not is_served(service, world):
         return []
-    slices = slices_of(service, world)
-    subsets = [subset for one in slices if (subset := _subset(one))]
+    subsets = [subset for one in slices_of(service, world) if (subset := _subset(one))]
     current = world.get("Endpoints", service["metadata"]["namespace"], name_of(service))
-    times = [annotations_of(one).get(TRIGGER) for one in slices]
-    trigger = min((time for time in times if time), default=None)
-    metadata = metadata_for(service, current, trigger, {_MANAGED_BY: NAME})
+    metadata = metadata_for(service, current, {_MANAGED_BY: NAME}, now)
     body: Object = {"subsets": subsets} if subsets else {}
     if current is None:
         identity = {"apiVersion": "v1", "kind": "Endpoints"}
-        metadata["name"] = name_of(service)
-        return [Create({**identity, "metadata": metadata, **body})]
+        return [Create({**identity, "metadata": metadata | {"name": name_of(service)}, **body})]
     if (current.get("subsets") or []) == subsets and labels_of(current) == metadata["labels"]:
         return []
     bare = {key: value for key, value in current.items() if key != "subsets"}

@@ -14,7 +14,6 @@ from lab_utils.controlplane.controllers.controller import Controller, selectors_
 from lab_utils.controlplane.controllers.objects import (
     Key,
     annotations_of,
-    condition_of,
     controller_reference,
     is_finished,
     is_ready,
@@ -25,9 +24,10 @@ from lab_utils.controlplane.controllers.objects import (
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
+from lab_utils.controlplane.timestamps import rfc3339
 
 SERVICE_NAME = "kubernetes.io/service-name"
-TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+_CHANGED = "endpoints.kubernetes.io/last-change-trigger-time"
 _HEADLESS = "service.kubernetes.io/headless"
 _MARKS = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
 _NOBODY: Object = {"endpoints": None, "ports": None}
@@ -36,20 +36,15 @@ _Ports = tuple[tuple[str, str, int], ...]
 """Name, protocol and number of each port; pods of two versions may give one name two numbers."""
 
 
-def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
+def reconcile(service: Object, world: World, now: datetime) -> list[Action]:
     """Bring a Service's slices up to date."""
     if not is_served(service, world):
         return []
     pods = world.select("Pod", service["metadata"]["namespace"], selector_of(service))
-    pods.sort(key=name_of)
-    slices, bodies = slices_of(service, world), _bodies(service, pods)
-    trigger = _trigger_time(service, slices, bodies, pods)
+    bodies = _bodies(service, sorted(pods, key=name_of))
     actions: list[Action] = []
-    for current, body in zip_longest(slices, bodies):
-        if body is None:
-            actions.append(Delete(current))
-        else:
-            actions += _write(service, current, body, trigger)
+    for current, body in zip_longest(slices_of(service, world), bodies):
+        actions += _write(service, current, body, now) if body else [Delete(current)]
     return actions
 
 
@@ -120,54 +115,28 @@ def _endpoint(service: Object, pod: Object) -> Object:
     }
 
 
-def _trigger_time(
-    service: Object, slices: list[Object], bodies: list[Object], pods: list[Object]
-) -> str | None:
-    """Give the oldest change of readiness that a write makes known; it measures the delay.
-
-    None when the change is not one of readiness, as when a pod starts to terminate.
-    """
-    if not slices:
-        created: str = service["metadata"]["creationTimestamp"]
-        return created
-    before, after = _serving(slices), _serving(bodies)
-    changed = {uid for uid in before | after if before.get(uid) != after.get(uid)}
-    ready = [condition_of(pod, "Ready") for pod in pods if pod["metadata"]["uid"] in changed]
-    return min((one["lastTransitionTime"] for one in ready if one), default=None)
-
-
-def _serving(slices: Iterable[Object]) -> dict[str, bool]:
-    endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or ()]
-    return {one["targetRef"]["uid"]: one["conditions"]["serving"] for one in endpoints}
-
-
-def _write(
-    service: Object, current: Object | None, body: Object, trigger: str | None
-) -> list[Action]:
-    marks = _MARKS | {SERVICE_NAME: name_of(service)}
-    metadata = metadata_for(service, current, trigger, marks)
+def _write(service: Object, current: Object | None, body: Object, now: datetime) -> list[Action]:
+    metadata = metadata_for(service, current, _MARKS | {SERVICE_NAME: name_of(service)}, now)
     if current is None:
         metadata["generateName"] = f"{name_of(service)}-"
         metadata["ownerReferences"] = [controller_reference(service)]
         identity = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"}
-        made = {**identity, "metadata": metadata, "addressType": "IPv4", **body}
-        return [Create(made)]
+        return [Create({**identity, "metadata": metadata, "addressType": "IPv4", **body})]
     same = {key: current.get(key) or None for key in body} == body
     if same and labels_of(current) == metadata["labels"]:
         return []
     return [Update(current | {"metadata": metadata} | body)]
 
 
-def metadata_for(service: Object, old: Object | None, trigger: str | None, marks: Object) -> Object:
-    """Make the metadata of what is kept for a Service: its labels, our marks, why it changed."""
+def metadata_for(service: Object, old: Object | None, marks: Object, now: datetime) -> Object:
+    """Make the metadata of what is kept for a Service: its labels, our marks, when it changed."""
     headless = {_HEADLESS: ""} if service["spec"].get("clusterIP") == "None" else {}
-    base = dict(old["metadata"]) if old else {"namespace": service["metadata"]["namespace"]}
-    annotations = {key: text for key, text in annotations_of({"metadata": base}).items()
-                   if key != TRIGGER}  # fmt: skip
-    annotations |= {TRIGGER: trigger} if trigger else {}
-    base.pop("annotations", None)
-    base["labels"] = labels_of(service) | headless | marks
-    return base | ({"annotations": annotations} if annotations else {})
+    base = old["metadata"] if old else {"namespace": service["metadata"]["namespace"]}
+    annotations = annotations_of(old) if old else {}
+    return base | {
+        "labels": labels_of(service) | headless | marks,
+        "annotations": annotations | {_CHANGED: rfc3339(now)},
+    }
 
 
 def service_of(change: Change, _world: World) -> Iterable[Key]:
