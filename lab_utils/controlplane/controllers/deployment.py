@@ -99,7 +99,7 @@ def _ensure_new(plan: Rollout, world: World, now: datetime) -> None:
             return
         reason, told = "FoundNewReplicaSet", f'Found new replica set "{name_of(plan.new)}"'
     elif world.accepts(plan.deployment["metadata"]["namespace"]):
-        created = revisions.create_new(plan)
+        created = revisions.create_new(plan, world)
         reason, told = "NewReplicaSetCreated", f'Created new replica set "{name_of(created)}"'
     else:
         return

@@ -23,6 +23,7 @@ from lab_utils.controlplane.controllers.rollout import (
     size,
     sizes,
 )
+from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 
 HASH_LABEL = "pod-template-hash"
@@ -44,6 +45,15 @@ def template_hash(template: Object) -> str:
     """Name a pod template: the same template has the same short name."""
     digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).digest()
     return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_HASH_LENGTH])
+
+
+def _free_hash(deployment: Object, world: World) -> str:
+    """Name the template; a ReplicaSet that was released keeps its name, so take another then."""
+    meta, template = deployment["metadata"], deployment["spec"]["template"]
+    digest = template_hash(template)
+    while world.get("ReplicaSet", meta["namespace"], f"{meta['name']}-{digest}"):
+        digest = template_hash({"not": digest, "but": template})
+    return digest
 
 
 def is_of_template(replica_set: Object, template: Object) -> bool:
@@ -76,12 +86,12 @@ def number(rollout: Rollout) -> None:
     _note_revision(rollout)
 
 
-def create_new(rollout: Rollout) -> Object:
+def create_new(rollout: Rollout, world: World) -> Object:
     """Create the ReplicaSet of the current template, as large as it may be at once."""
     deployment = rollout.deployment
     meta, spec = deployment["metadata"], deployment["spec"]
     template = copy.deepcopy(spec["template"])
-    digest = template_hash(template)
+    digest = _free_hash(deployment, world)
     template["metadata"]["labels"] = labels_of(template) | {HASH_LABEL: digest}
     selector = copy.deepcopy(spec["selector"])
     selector["matchLabels"] = (selector.get("matchLabels") or {}) | {HASH_LABEL: digest}
