@@ -109,15 +109,12 @@ class NodePortProxy:
 
     async def _listen(self, node_port: int, wanted: int, *, demanded: bool) -> None:
         """Listen on the wanted port of loopback; if it is taken, on a free one."""
-        bound = _bind(wanted)
-        if bound is None and demanded:
+        bound = _bind(wanted) or (None if demanded else _bind(0))
+        if bound is None:
             raise PortBusy(
                 f"Opening port {wanted} of 127.0.0.1 for nodePort {node_port}: another program has "
                 "it. Stop that program, or choose another port (0 takes any free one)."
             )
-        bound = bound or _bind(0)
-        if bound is None:
-            raise PortBusy(f"Opening a port of 127.0.0.1 for nodePort {node_port}: none is free.")
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: Relay(partial(self._choose, node_port), self._is_down, self._relays),

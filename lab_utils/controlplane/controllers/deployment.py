@@ -63,7 +63,7 @@ def _note_pause(plan: Rollout, now: datetime) -> None:
         words = ("Unknown", "DeploymentResumed", "Deployment is resumed")
     else:
         return
-    progress.set_condition(plan, progress.condition("Progressing", *words, now))
+    progress.tell(plan, words, now)
 
 
 def _roll(plan: Rollout, world: World, now: datetime) -> None:
@@ -103,7 +103,7 @@ def _ensure_new(plan: Rollout, world: World, now: datetime) -> None:
         reason, told = "NewReplicaSetCreated", f'Created new replica set "{name_of(created)}"'
     else:
         return
-    progress.set_condition(plan, progress.condition("Progressing", "True", reason, told, now))
+    progress.tell(plan, ("True", reason, told), now)
 
 
 CONTROLLER = Controller(

@@ -75,28 +75,29 @@ def _taint(node: Object, world: World, now: datetime) -> list[Action]:
     actions: list[Action] = [Requeue(held_s)] if held_s else []
     if new != old:
         spec = {key: value for key, value in node["spec"].items() if key != "taints"}
-        spec |= {"taints": new} if new else {}
-        actions.append(Update(node | {"spec": spec}))
-    kept = {(taint["key"], taint["effect"]) for taint in new}
+        actions.append(Update(node | {"spec": spec | ({"taints": new} if new else {})}))
+    places = [_place(taint) for taint in new]
     for taint in old:
-        if taint["effect"] == "NoExecute" and (taint["key"], taint["effect"]) not in kept:
+        if taint["effect"] == "NoExecute" and _place(taint) not in places:
             for pod in world.pods_on(name_of(node)):
                 actions += reprieve(pod, taint)
     return actions
 
 
+def _place(taint: Object) -> tuple[str, str]:
+    return taint["key"], taint["effect"]
+
+
 def _taints(node: Object, old: list[Object], now: datetime, *, hold: bool) -> list[Object]:
     """Give the taints as they should be: those of others, those that stay, those that come."""
-    wanted, added = _wanted(node), {"timeAdded": rfc3339(now)}
-    kept = []
+    new, wanted, added = [], _wanted(node), {"timeAdded": rfc3339(now)}
     for taint in old:
-        evicts, place = taint["effect"] == "NoExecute", (taint["key"], taint["effect"])
-        if taint["key"] not in _OWN_KEYS or place in wanted or (evicts and hold):
-            kept.append(added | taint if evicts else taint)
-    present = {(taint["key"], taint["effect"]) for taint in kept}
-    new = [{"key": key, "effect": effect} | added for key, effect in wanted
-           if (key, effect) not in present]  # fmt: skip
-    return kept + new
+        evicts = taint["effect"] == "NoExecute"
+        if taint["key"] not in _OWN_KEYS or _place(taint) in wanted or (evicts and hold):
+            new.append(added | taint if evicts else taint)
+    present = list(map(_place, new))
+    missing = [place for place in wanted if place not in present]
+    return new + [{"key": key, "effect": effect} | added for key, effect in missing]
 
 
 def _wanted(node: Object) -> list[tuple[str, str]]:

@@ -20,16 +20,20 @@ _DEADLINE_S = 600
 _SLACK_S = 1.0  # stamps are whole seconds
 
 
-def condition(kind: str, status: str, reason: str, message: str, now: datetime) -> Object:
-    """Make a Deployment condition of this moment."""
-    at = rfc3339(now)
+Words = tuple[str, str, str]
+"""Status, reason and message of a condition."""
+
+
+def _condition(kind: str, words: Words, now: datetime) -> Object:
+    at, (status, reason, message) = rfc3339(now), words
     times = {"lastUpdateTime": at, "lastTransitionTime": at}
     return {"type": kind, "status": status, **times, "reason": reason, "message": message}
 
 
-def set_condition(rollout: Rollout, made: Object) -> None:
-    """Set a condition on the Deployment as it will be; write() writes it."""
+def tell(rollout: Rollout, words: Words, now: datetime) -> None:
+    """Set the Progressing condition of the Deployment as it will be; write() writes it."""
     status = rollout.deployment.get("status") or {}
+    made = _condition("Progressing", words, now)
     conditions = with_condition(status.get("conditions") or (), made)
     rollout.deployment = rollout.deployment | {"status": status | {"conditions": conditions}}
 
@@ -72,7 +76,7 @@ def _available(rollout: Rollout, status: Object, now: datetime) -> list[Object]:
     else:
         text = "Deployment does not have minimum availability."
         words = ("False", "MinimumReplicasUnavailable", text)
-    return with_condition(old, condition("Available", *words, now))
+    return with_condition(old, _condition("Available", words, now))
 
 
 def _progressing(
@@ -87,16 +91,16 @@ def _progressing(
         subject = f'ReplicaSet "{rollout.new["metadata"]["name"]}"'
     if _is_complete(rollout, status):
         words = ("True", "NewReplicaSetAvailable", f"{subject} has successfully progressed.")
-        return with_condition(conditions, condition("Progressing", *words, now))
+        return with_condition(conditions, _condition("Progressing", words, now))
     if _has_progressed(rollout.deployment.get("status") or {}, status):
         words = ("True", "ReplicaSetUpdated", f"{subject} is progressing.")
-        made = condition("Progressing", *words, now)
+        made = _condition("Progressing", words, now)
         if current is not None and current["status"] == "True":
             made["lastTransitionTime"] = current["lastTransitionTime"]
         return [*without_condition(conditions, "Progressing"), made]  # lastUpdateTime: now
     if current is not None and _seconds_left(rollout.deployment, current, now) < 0:
         words = ("False", "ProgressDeadlineExceeded", f"{subject} has timed out progressing.")
-        return with_condition(conditions, condition("Progressing", *words, now))
+        return with_condition(conditions, _condition("Progressing", words, now))
     return conditions
 
 

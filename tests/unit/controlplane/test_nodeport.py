@@ -112,6 +112,14 @@ class Lab:
             await asyncio.sleep(0.01)
 
 
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
 async def closed(writer: asyncio.StreamWriter) -> None:
     """Close a connection, whatever the other side has done to it."""
     writer.close()
@@ -340,22 +348,14 @@ async def test_a_client_that_gives_up_on_a_lost_node_is_forgotten(lab: Lab) -> N
     lab.down.add("w1")
     _reader, writer = await lab.connect()
     await closed(writer)
-    deadline = time.monotonic() + DEADLINE_S
-    while lab.proxy.open_connections:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
+    await eventually(lambda: not lab.proxy.open_connections)
 
 
 async def test_a_service_that_goes_frees_its_port(lab: Lab) -> None:
     lab.serve(node_port=31234)
-    deadline = time.monotonic() + DEADLINE_S
-    while 31234 not in lab.proxy.ports:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
+    await eventually(lambda: 31234 in lab.proxy.ports)
     lab.registry.delete("Service", "lab", "web")
-    while 31234 in lab.proxy.ports:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
+    await eventually(lambda: 31234 not in lab.proxy.ports)
 
 
 async def test_a_busy_port_that_is_demanded_is_an_error() -> None:
@@ -373,10 +373,7 @@ async def test_a_busy_port_that_is_not_demanded_is_replaced(lab: Lab) -> None:
         other.bind(("127.0.0.1", 31235))
         other.listen()
         lab.serve(node_port=31235)
-        deadline = time.monotonic() + DEADLINE_S
-        while 31235 not in lab.proxy.ports:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.005)
+        await eventually(lambda: 31235 in lab.proxy.ports)
         assert lab.proxy.ports[31235] != 31235
 
 
