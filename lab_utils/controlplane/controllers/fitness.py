@@ -74,8 +74,9 @@ def _selection(pod: Object, node: Object, _world: World) -> Refusal | None:
 
 
 def _room(pod: Object, node: Object, world: World) -> Refusal | None:
-    residents, size = running_on(node, world), size_of(node)
-    used = sum((requests_of(resident) for resident in residents), Requests())
+    residents, size, used = running_on(node, world), size_of(node), Requests()
+    for resident in residents:
+        used.update(requests_of(resident))
     reasons = ["Too many pods"] if (len(residents) + 1) * MILLI > size["pods"] else []
     asked = requests_of(pod)
     lacking = [name for name in asked if asked[name] + used[name] > size[name]]
@@ -86,25 +87,25 @@ def _room(pod: Object, node: Object, world: World) -> Refusal | None:
 
 def size_of(node: Object) -> Requests:
     """Give what a node has to offer."""
-    return _amounts((node.get("status") or {}).get("allocatable"))
+    return Requests(_amounts((node.get("status") or {}).get("allocatable")))
 
 
 def requests_of(pod: Object) -> Requests:
     """Sum what a pod asks for: its containers together, or its hungriest init container."""
-    total = sum(map(_requests, pod["spec"]["containers"]), Requests())
+    total = Requests()
+    for container in pod["spec"]["containers"]:
+        total.update(_requests(container))
     for container in pod["spec"].get("initContainers") or ():
-        total |= _requests(container)  # the larger of each
+        total |= Requests(_requests(container))  # the larger of each
     return total
 
 
-def _requests(container: Object) -> Requests:
+def _requests(container: Object) -> dict[str, int]:
     return _amounts((container.get("resources") or {}).get("requests"))
 
 
-def _amounts(given: Object | None) -> Requests:
-    return Requests(
-        {name: int(parse_quantity(text) * MILLI) for name, text in (given or {}).items()}
-    )
+def _amounts(given: Object | None) -> dict[str, int]:
+    return {name: int(parse_quantity(text) * MILLI) for name, text in (given or {}).items()}
 
 
 def _spread(pod: Object, node: Object, world: World) -> Refusal | None:
