@@ -208,11 +208,13 @@ class Cluster:
             pods = self.pods()
             _raise_if_hopeless(pods)
             wanted = sum(deployment["spec"]["replicas"] for deployment in deployments)
+            ready = sum(is_ready(pod) for pod in pods if "ownerReferences" in pod["metadata"])
             if progress is not None:
-                progress(min(wanted, sum(is_ready(pod) for pod in pods)), wanted)
-            if not all(_is_rolled_out(deployment) for deployment in deployments):
+                progress(min(wanted, ready), wanted)
+            # Pods are counted too: a Deployment's status is old news for a moment after a change.
+            if ready < wanted or not all(map(_is_rolled_out, deployments)):
                 return None
-            return True if not any(is_terminating(pod) for pod in pods) else None
+            return True if not any(map(is_terminating, pods)) else None
 
         wait_for(settled, timeout_s=timeout_s, late=lambda: self._not_ready(timeout_s))
 

@@ -227,3 +227,10 @@ def test_kubectl_lists_the_pods(deployed):
     command = ["kubectl", "--kubeconfig", str(deployed.kubeconfig()), "get", "pods", "-A"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count("1/1     Running") == 2
+
+
+def test_ensure_waits_for_the_pod_that_replaces_a_deleted_one(deployed):
+    name = deployed.pods("role=primary")[0]["metadata"]["name"]
+    deployed.cluster.delete("pod", name, grace_s=0)
+    deployed.wait()
+    assert deployed.infer("inference-primary")["parameters"]["pod"] != name
