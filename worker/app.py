@@ -4,7 +4,6 @@ Hides FastAPI. Never decides how long anything takes: that is `model.py`, `devic
 """
 
 import asyncio
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +13,11 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import ClientDisconnect
 
 from worker import protocol
-from worker.device import Job
-from worker.engine import Engine, Overloaded
+from worker.engine import Engine
+from worker.jobs import Abandoned, DeadlineExceeded, Job, Overloaded, Times, Work
 from worker.lifecycle import Lifecycle
 from worker.metrics import CONTENT_TYPE, Metrics
-from worker.model import ServiceTime, predict
+from worker.model import predict
 from worker.settings import Settings
 
 MAX_BODY_BYTES = 64 * 1024
@@ -52,8 +51,6 @@ class Routes:
         self._engine = engine
         self._metrics = metrics
         self._lifecycle = lifecycle
-        self._service_time = ServiceTime.of(settings)
-        self._index = itertools.count()
         self._myself = {
             "pod": settings.pod_name,
             "node": settings.node_name,
@@ -96,7 +93,7 @@ class Routes:
             raise HTTPException(503, "The model is loading.", {"Retry-After": "1"})
         try:
             wanted = protocol.decode(await _read(request))
-            job = self._engine.submit(self._service_s(wanted.parameters))
+            job = self._engine.submit(_work(wanted.parameters))
         except protocol.BadRequest as exc:
             raise HTTPException(400, str(exc)) from exc
         except Overloaded as exc:
@@ -104,24 +101,22 @@ class Routes:
             raise HTTPException(503, str(exc), headers) from exc
         except ClientDisconnect:  # in the middle of its body
             return Response(status_code=_CLIENT_GONE)
-        if not await self._served(job, request):
+        try:
+            times = await self._served(job, request)
+        except Abandoned:
             return Response(status_code=_CLIENT_GONE)
-        self._metrics.observe(job, asyncio.get_running_loop().time() - job.arrived_s)
-        return self._answer(wanted, job)
+        except DeadlineExceeded as exc:
+            raise HTTPException(504, str(exc)) from exc
+        self._metrics.observe(times, asyncio.get_running_loop().time() - job.arrived_s)
+        return self._answer(wanted, times)
 
-    def _service_s(self, parameters: protocol.InferParameters) -> float:
-        if parameters.service_ms is not None:
-            return parameters.service_ms / 1000
-        index = next(self._index) if parameters.index is None else parameters.index
-        return self._service_time.draw(index)
-
-    async def _served(self, job: Job, request: Request) -> bool:
+    async def _served(self, job: Job, request: Request) -> Times:
         """Wait for the job's end; give it up if its client goes away while it waits for a slot."""
         if self._engine.waiting == 0:  # in service at once: watching the client is not worth a task
-            return await job.done
+            return await job.done()
         watch = asyncio.create_task(self._abandon_when_gone(job, request))
         try:
-            return await job.done
+            return await job.done()
         finally:
             watch.cancel()
 
@@ -130,12 +125,12 @@ class Routes:
             pass
         self._engine.abandon(job)
 
-    def _answer(self, wanted: protocol.InferRequest, job: Job) -> Response:
+    def _answer(self, wanted: protocol.InferRequest, times: Times) -> Response:
         parameters = {
             **self._myself,
-            "queue_s": round(job.queue_s, 6),
-            "service_s": round(job.took_s, 6),
-            "batch_size": 1,
+            "queue_s": round(times.queue_s, 6),
+            "service_s": round(times.service_s, 6),
+            "batch_size": times.batch_size,
             "attempt": wanted.parameters.attempt,
         }
         body = protocol.answer(
@@ -145,7 +140,7 @@ class Routes:
             version=self._settings.version,
             parameters=parameters,
         )
-        timing = f"queue;dur={job.queue_s * 1000:.3f}, service;dur={job.took_s * 1000:.3f}"
+        timing = f"queue;dur={times.queue_s * 1000:.3f}, service;dur={times.service_s * 1000:.3f}"
         return _json(body, headers={"Server-Timing": timing})
 
 
@@ -185,6 +180,11 @@ _INFER_BODY = {
         },
     }
 }
+
+
+def _work(parameters: protocol.InferParameters) -> Work:
+    service_ms = parameters.service_ms
+    return Work(parameters.index, None if service_ms is None else service_ms / 1000)
 
 
 async def _read(request: Request) -> bytes:

@@ -1,96 +1,153 @@
-"""Slots and the queue before them: M/G/c/K with first come, first served.
+"""Slots, the queue before them, and batches: M/G/c/K, first or last come first served.
 
-Hides who waits and who runs. Never answers a request and never looks at a clock: a device tells
-when a job has ended.
+Hides who waits, who runs and with whom. Never answers a request and never sleeps: the timeline
+tells what happens when.
 """
 
-import asyncio
-import math
-from collections import deque
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
-from worker.device import Device, Job
-
-
-class Overloaded(Exception):
-    """Every slot is busy and every place in the queue is taken.
-
-    Attributes:
-        retry_after_s: Whole seconds after which a place should be free, at least 1.
-    """
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"The queue is full; retry in {retry_after_s} s.")
-        self.retry_after_s = retry_after_s
+from worker.device import Device, Run
+from worker.jobs import Abandoned, DeadlineExceeded, Job, Overloaded, Work
+from worker.model import TimeModel
+from worker.settings import Settings
+from worker.timeline import Timeline
+from worker.warmth import Warmth
 
 
 class Engine:
-    """Runs at most `slots` jobs at a time; at most `places` others wait in order of arrival."""
+    """Runs at most `slots` batches at a time; at most `queue` other jobs wait."""
 
     def __init__(
-        self, device: Device, *, slots: int, places: int, loop: asyncio.AbstractEventLoop
+        self,
+        settings: Settings,
+        timeline: Timeline,
+        device: Device,
+        slowdown: Callable[[], float] = lambda: 1.0,
     ) -> None:
+        self._timeline = timeline
         self._device = device
-        self._slots = slots
-        self._places = places
-        self._loop = loop
-        self._waiting: deque[Job] = deque()
-        self._running = 0
+        self._slowdown = slowdown
+        self._index = itertools.count()
+        self._waiting: OrderedDict[Job, None] = OrderedDict()
+        self._running: dict[Run, Sequence[Job]] = {}
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Work with these settings from the next start on; what runs is not touched."""
+        self._settings = settings
+        self._model = TimeModel.of(settings)
+        self._warmth = Warmth(settings.warmup, settings.warmup_factor, settings.cold_after_s)
 
     @property
     def running(self) -> int:
         """Jobs in service."""
-        return self._running
+        return sum(map(len, self._running.values()))
 
     @property
     def waiting(self) -> int:
         """Jobs in the queue."""
         return len(self._waiting)
 
-    def submit(self, service_s: float) -> Job:
+    def submit(self, work: Work) -> Job:
         """Take in a job that arrives now.
 
         Args:
-            service_s: Its service time, in seconds.
+            work: What it asks for.
 
         Returns:
-            The job; await job.done.
+            The job; await job.done() or iterate job.tokens().
 
         Raises:
             Overloaded: No place is free.
         """
         # A slot that ideally is free by now must not look busy because a timer is late.
-        self._device.catch_up()
-        job = Job(service_s, self._loop.time(), self._loop.create_future())
-        if self._running < self._slots:
-            self._start(job, job.arrived_s)
-            self._device.catch_up()
-        elif len(self._waiting) < self._places:
-            self._waiting.append(job)
-        else:
-            raise Overloaded(self._retry_after_s())
+        self._timeline.catch_up()
+        job = self._make(work)
+        free = self._settings.slots - len(self._running)
+        if self.waiting >= self._settings.queue + max(0, free) * self._settings.batch_max:
+            raise Overloaded(self._wait_s())
+        self._waiting[job] = None
+        if self._settings.deadline_ms:
+            self._timeline.at(job.arrived_s + self._settings.deadline_ms / 1000, self._drop_late)
+        self._dispatch(job.arrived_s)
+        self._timeline.catch_up()
         return job
 
     def abandon(self, job: Job) -> bool:
-        """Take a job out of the queue; one that is in service runs on and False is returned."""
-        if job not in self._waiting:
+        """Give up a job: one that waits never gets a slot, one that writes tokens stops.
+
+        Returns:
+            False if it runs on: a batch and a single answer cannot be stopped half-way.
+        """
+        self._timeline.catch_up()
+        now_s = self._timeline.clock.time()
+        if job in self._waiting:
+            del self._waiting[job]
+        elif (run := self._stoppable(job)) is not None:
+            run.cancel()
+            del self._running[run]
+        else:
             return False
-        self._waiting.remove(job)
-        job.done.set_result(False)
+        job.end(now_s, Abandoned())
+        self._dispatch(now_s)
+        self._timeline.catch_up()
         return True
 
-    def _start(self, job: Job, free_s: float) -> None:
-        self._running += 1
-        job.started_s = max(job.arrived_s, free_s)
-        self._device.run(job, self._end)
+    def _make(self, work: Work) -> Job:
+        clock = self._timeline.clock
+        index = next(self._index) if work.index is None else work.index
+        pace = self._model.pace(work, index).stretched(self._slowdown())
+        begun = clock.create_future() if work.output_tokens else None
+        return Job(work, pace, clock.time(), begun, clock.create_future())
 
-    def _end(self, job: Job, ended_s: float) -> None:
-        self._running -= 1
-        job.ended_s = ended_s
-        if not job.done.done():  # the handler that waited was cancelled
-            job.done.set_result(True)
-        if self._waiting:
-            self._start(self._waiting.popleft(), ended_s)
+    def _stoppable(self, job: Job) -> Run | None:
+        if not job.work.output_tokens:
+            return None
+        return next((run for run, jobs in self._running.items() if jobs == [job]), None)
 
-    def _retry_after_s(self) -> int:
-        work_s = sum(job.service_s for job in self._waiting) / self._slots
-        return max(1, math.ceil(work_s))
+    def _drop_late(self, now_s: float) -> None:
+        """Drop who has waited for as long as the deadline; the oldest are first in the queue."""
+        deadline_s = self._settings.deadline_ms / 1000
+        while self._waiting and deadline_s:
+            oldest = next(iter(self._waiting))
+            if oldest.arrived_s + deadline_s > now_s:
+                return
+            del self._waiting[oldest]
+            oldest.end(now_s, DeadlineExceeded(deadline_s))
+
+    def _dispatch(self, now_s: float) -> None:
+        """Start what can start at this instant."""
+        most, batch_wait_s = self._settings.batch_max, self._settings.batch_wait_ms / 1000
+        while self._waiting and len(self._running) < self._settings.slots:
+            if len(self._waiting) < most and batch_wait_s:
+                opens_s = next(iter(self._waiting)).arrived_s + batch_wait_s
+                if opens_s > now_s:  # more may come in time for this batch
+                    self._timeline.at(opens_s, self._dispatch)
+                    return
+            last = self._settings.discipline == "lifo"
+            size = min(most, len(self._waiting))
+            self._start([self._waiting.popitem(last)[0] for _ in range(size)], now_s)
+
+    def _start(self, jobs: list[Job], now_s: float) -> None:
+        alone_s = [job.pace.service_s for job in jobs]
+        took_s = self._model.batch_s(alone_s) * self._model.load(len(self._running))
+        took_s *= self._warmth.take(len(jobs), now_s)
+        for job, one_s in zip(jobs, alone_s, strict=True):
+            job.start(now_s, took_s / one_s if one_s else 1.0, len(jobs))
+
+        def end(ended_s: float) -> None:
+            del self._running[run]
+            for job in jobs:
+                job.end(ended_s)
+            self._dispatch(ended_s)
+            if not self._running:
+                self._warmth.rest(ended_s)
+
+        run = self._device.run(now_s, took_s, end)
+        self._running[run] = jobs
+
+    def _wait_s(self) -> float:
+        """Estimate when a place becomes free: the work that waits, shared by all slots."""
+        return sum(job.pace.service_s for job in self._waiting) / self._settings.slots

@@ -21,8 +21,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from worker.device import Job
 from worker.engine import Engine
+from worker.jobs import Times
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -61,10 +61,10 @@ class Metrics:
         """Record that an infer request was answered with this status code."""
         self._requests.labels(code).inc()
 
-    def observe(self, job: Job, total_s: float) -> None:
+    def observe(self, times: Times, total_s: float) -> None:
         """Record the times of a job that was served."""
-        self._queue.observe(job.queue_s)
-        self._service.observe(job.took_s)
+        self._queue.observe(times.queue_s)
+        self._service.observe(times.service_s)
         self._total.observe(total_s)
 
     def render(self) -> bytes:

@@ -17,6 +17,7 @@ from worker.engine import Engine
 from worker.lifecycle import CloseWhenDraining, GracefulServer, Lifecycle
 from worker.metrics import Metrics
 from worker.settings import InvalidSettings, Settings
+from worker.timeline import Timeline
 
 
 def run() -> None:
@@ -42,7 +43,8 @@ async def serve(settings: Settings) -> None:
     """
     loop = asyncio.get_running_loop()
     lifecycle = Lifecycle()
-    engine = Engine(_device(settings, loop), slots=settings.slots, places=settings.queue, loop=loop)
+    timeline = Timeline(loop)
+    engine = Engine(settings, timeline, _device(settings, timeline, loop))
     metrics = Metrics(
         engine,
         mean_service_s=settings.service_ms / 1000,
@@ -54,10 +56,8 @@ async def serve(settings: Settings) -> None:
     loading.cancel()
 
 
-def _device(settings: Settings, loop: asyncio.AbstractEventLoop) -> Device:
-    if settings.mode == "burn":
-        return Processor(loop, settings.slots)
-    return Accelerator(loop)
+def _device(settings: Settings, timeline: Timeline, loop: asyncio.AbstractEventLoop) -> Device:
+    return Processor(timeline, loop) if settings.mode == "burn" else Accelerator(timeline)
 
 
 def _config(app: CloseWhenDraining, settings: Settings) -> uvicorn.Config:

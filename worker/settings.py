@@ -15,6 +15,12 @@ MAX_SERVICE_MS = 600_000.0
 ServiceMs = Annotated[float, Field(ge=0, le=MAX_SERVICE_MS, allow_inf_nan=False)]
 
 
+Factor = Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)]
+
+MAX_SLOTS = 1024
+"""Most batches in service at the same time."""
+
+
 class InvalidSettings(ValueError):
     """A variable of the environment cannot be used; the message names it."""
 
@@ -34,12 +40,27 @@ class Settings(BaseModel):
     version: str = Field(default="1", pattern=r"^[A-Za-z0-9._-]+$")
     mode: Literal["sleep", "burn"] = "sleep"
     service_ms: ServiceMs = 100.0
-    distribution: Literal["const", "exponential", "lognormal"] = "const"
+    distribution: Literal["const", "exponential", "lognormal", "bimodal", "trace"] = "const"
     cv: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
+    slow_share: float = Field(default=0.1, ge=0, le=1, allow_inf_nan=False)
+    slow_factor: Factor = 10.0
+    trace: str = ""
     seed: int = 0
-    slots: int = Field(default=1, ge=1, le=1024)
+    slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
     queue: int = Field(default=64, ge=0, le=100_000)
+    discipline: Literal["fifo", "lifo"] = "fifo"
+    deadline_ms: ServiceMs = 0.0
+    batch_max: int = Field(default=1, ge=1, le=1024)
+    batch_wait_ms: ServiceMs = 0.0
+    batch_base_ms: ServiceMs = 0.0
+    load_factor: Factor = 1.0
     load_s: float = Field(default=0.0, ge=0, le=3600, allow_inf_nan=False)
+    warmup: int = Field(default=0, ge=0, le=100_000)
+    warmup_factor: Factor = 1.0
+    cold_after_s: float = Field(default=0.0, ge=0, le=86_400, allow_inf_nan=False)
+    prefill_ms: ServiceMs = 50.0
+    prompt_token_ms: ServiceMs = 0.2
+    token_ms: ServiceMs = 20.0
 
     pod_ip: str = Field(default="", validation_alias="POD_IP")
     pod_name: str = Field(default="", validation_alias="POD_NAME")

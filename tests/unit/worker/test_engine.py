@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.device import Accelerator, Job
-from worker.engine import Engine, Overloaded
+from worker.device import Accelerator
+from worker.engine import Engine
+from worker.jobs import Abandoned, Job, Overloaded, Work
+from worker.settings import Settings
+from worker.timeline import Timeline
 
 
 class LateClock:
@@ -39,9 +42,14 @@ class LateClock:
         self.now_s = until_s
 
 
-def make(slots: int = 1, places: int = 64, lag_s: float = 0.0) -> tuple[Engine, LateClock]:
+def make(lag_s: float = 0.0, **settings) -> tuple[Engine, LateClock]:
     clock = LateClock(lag_s)
-    return Engine(Accelerator(clock), slots=slots, places=places, loop=clock), clock
+    timeline = Timeline(clock)
+    return Engine(Settings(**settings), timeline, Accelerator(timeline)), clock
+
+
+def lasting(service_s: float) -> Work:
+    return Work(service_s=service_s)
 
 
 def recursion(arrivals_s: list[float], services_s: list[float], slots: int) -> list[float]:
@@ -64,64 +72,66 @@ def test_starts_are_those_of_the_recursion_however_late_the_process_wakes_up(job
     arrivals_s = [sum(gaps_s[: i + 1]) for i in range(len(gaps_s))]
 
     async def run() -> list[Job]:
-        engine, clock = make(slots, len(jobs), lag_s)
+        engine, clock = make(lag_s, slots=slots, queue=len(jobs))
         submitted = []
         for arrived_s, service_s in zip(arrivals_s, services_s, strict=True):
             clock.move_to(arrived_s)
-            submitted.append(engine.submit(service_s))
+            submitted.append(engine.submit(lasting(service_s)))
         clock.move_to(1e6)
         return submitted
 
     done = asyncio.run(run())
     assert [job.started_s for job in done] == recursion(arrivals_s, list(services_s), slots)
-    assert all(job.done.result() for job in done)
-    assert [job.took_s for job in done] == pytest.approx(services_s, abs=1e-9)
+    assert all(job.ended.result() is None for job in done)
+    assert [job.times.service_s for job in done] == pytest.approx(services_s, abs=1e-9)
 
 
 async def test_a_request_beyond_the_last_place_is_refused_with_the_time_to_wait():
-    engine, _ = make(slots=1, places=2)
+    engine, _ = make(queue=2)
     for _ in range(3):
-        engine.submit(1.5)
+        engine.submit(lasting(1.5))
     with pytest.raises(Overloaded, match="retry in 3 s"):
-        engine.submit(1.5)
+        engine.submit(lasting(1.5))
     assert (engine.running, engine.waiting) == (1, 2)
 
 
 async def test_a_slot_that_is_ideally_free_does_not_look_busy_because_a_timer_is_late():
-    engine, clock = make(slots=1, places=0, lag_s=5.0)
-    engine.submit(1.0)
+    engine, clock = make(lag_s=5.0, queue=0)
+    engine.submit(lasting(1.0))
     clock.move_to(1.0)
-    assert engine.submit(1.0).started_s == 1.0
+    assert engine.submit(lasting(1.0)).started_s == 1.0
 
 
 async def test_an_abandoned_request_never_gets_a_slot():
     engine, clock = make()
-    first, gone, last = (engine.submit(1.0) for _ in range(3))
+    first, gone, last = (engine.submit(lasting(1.0)) for _ in range(3))
     assert engine.abandon(gone)
     clock.move_to(10.0)
-    assert (await first.done, await gone.done, await last.done) == (True, False, True)
-    assert last.started_s == 1.0
+    await first.done()
+    with pytest.raises(Abandoned):
+        await gone.done()
+    assert (await last.done()).queue_s == 1.0
 
 
 async def test_a_request_in_service_is_not_abandoned():
     engine, clock = make()
-    job = engine.submit(1.0)
+    job = engine.submit(lasting(1.0))
     assert not engine.abandon(job)
     clock.move_to(1.0)
-    assert await job.done
+    assert (await job.done()).service_s == 1.0
 
 
 async def test_a_request_whose_handler_was_cancelled_gives_its_slot_back():
     engine, clock = make()
-    job, following = engine.submit(1.0), engine.submit(1.0)
-    job.done.cancel()
+    job, following = engine.submit(lasting(1.0)), engine.submit(lasting(1.0))
+    job.ended.cancel()
     clock.move_to(2.0)
-    assert await following.done
+    assert (await following.done()).queue_s == 1.0
     assert engine.running == 0
 
 
 async def test_a_request_of_no_length_is_done_at_once():
     engine, _ = make()
-    job = engine.submit(0.0)
-    assert job.done.done()
-    assert job.took_s == 0.0
+    job = engine.submit(lasting(0.0))
+    assert job.ended.done()
+    assert job.times.service_s == 0.0

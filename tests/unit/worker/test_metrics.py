@@ -2,9 +2,12 @@ import asyncio
 
 import pytest
 
-from worker.device import Accelerator, Job
+from worker.device import Accelerator
 from worker.engine import Engine
+from worker.jobs import Times
 from worker.metrics import CpuQuota, Metrics
+from worker.settings import Settings
+from worker.timeline import Timeline
 
 V2 = "usage_usec 900\nnr_periods 10\nnr_throttled 4\nthrottled_usec 250000\n"
 V1 = "nr_periods 10\nnr_throttled 4\nthrottled_time 250000000\n"
@@ -37,11 +40,10 @@ def test_without_counters_there_are_no_series_rather_than_zeros(tmp_path, text):
 
 
 async def test_times_are_told_by_phase_in_buckets_around_the_mean(tmp_path):
-    loop = asyncio.get_running_loop()
-    engine = Engine(Accelerator(loop), slots=1, places=1, loop=loop)
+    timeline = Timeline(asyncio.get_running_loop())
+    engine = Engine(Settings(), timeline, Accelerator(timeline))
     metrics = Metrics(engine, mean_service_s=0.02, cgroup_root=tmp_path)
-    served = Job(0.02, 1.0, loop.create_future(), started_s=1.03, ended_s=1.05)
-    metrics.observe(served, total_s=0.06)
+    metrics.observe(Times(queue_s=0.03, service_s=0.02, batch_size=1), total_s=0.06)
     metrics.count(200)
     text = metrics.render().decode()
     for line in (
