@@ -32,13 +32,22 @@ class Engine:
         self._index = itertools.count()
         self._waiting: OrderedDict[Job, None] = OrderedDict()
         self._running: dict[Run, Sequence[Job]] = {}
-        self.configure(settings)
-
-    def configure(self, settings: Settings) -> None:
-        """Work with these settings from the next start on; what runs is not touched."""
         self._settings = settings
         self._model = TimeModel.of(settings)
-        self._warmth = Warmth(settings.warmup, settings.warmup_factor, settings.cold_after_s)
+        self._warmth = Warmth.of(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Work with these settings from now on; what runs or waits keeps its time.
+
+        Raises:
+            InvalidSettings: The trace cannot be read; nothing has changed.
+        """
+        model = TimeModel.of(settings)
+        self._timeline.catch_up()
+        self._settings, self._model = settings, model
+        self._warmth = self._warmth.configured(settings)
+        self._dispatch(self._timeline.clock.time())  # there may be more slots now
+        self._timeline.catch_up()
 
     @property
     def running(self) -> int:

@@ -12,6 +12,8 @@ from socket import socket
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from worker.faults import Faults
+
 _TICK_S, _LINGER_TICKS = 0.02, 25
 """Half a second: how long a connection without a request may live on after SIGTERM. Its client may
 have sent one that was not read yet; closing at once would reset it."""
@@ -20,14 +22,20 @@ have sent one that was not read yet; closing at once would reset it."""
 class Lifecycle:
     """What a worker is able to do right now."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
         self.loaded = False
         self.draining = False
 
     @property
     def ready(self) -> bool:
         """Whether new requests should be sent here."""
-        return self.loaded and not self.draining
+        return self.loaded and not self.draining and not self._faults.active("not_ready")
+
+    @property
+    def ignores_sigterm(self) -> bool:
+        """Whether a fault makes it deaf."""
+        return self._faults.active("ignore_sigterm") is not None
 
     async def load(self, load_s: float) -> None:
         """Load the model, which takes load_s."""
@@ -82,6 +90,8 @@ class GracefulServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _drain(self) -> None:
+        if self._lifecycle.ignores_sigterm:
+            return
         self._lifecycle.draining = True
         self.should_exit = True
 

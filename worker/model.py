@@ -115,10 +115,10 @@ def read_trace(path: str) -> list[float]:
             times_ms = [float(row["service_ms"]) for row in csv.DictReader(file)]
     except (OSError, KeyError, TypeError, ValueError) as exc:
         reason = f"no column {exc}" if isinstance(exc, KeyError) else exc
-        raise InvalidSettings(f"Cannot start with WORKER_TRACE={path!r}: {reason}.") from exc
+        raise InvalidSettings(f"Cannot use WORKER_TRACE={path!r}: {reason}.") from exc
     if not times_ms or not all(0 <= one <= MAX_SERVICE_MS for one in times_ms):
         raise InvalidSettings(
-            f"Cannot start with WORKER_TRACE={path!r}: wanted at least one service_ms, each from "
+            f"Cannot use WORKER_TRACE={path!r}: wanted at least one service_ms, each from "
             f"0 to {MAX_SERVICE_MS:g}."
         )
     return [one / 1000 for one in times_ms]

@@ -4,16 +4,20 @@ The one place that knows every part. Never imported by any of them.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
+from worker.access_log import AccessLog
 from worker.app import create_app
 from worker.device import Accelerator, Device, Processor
 from worker.engine import Engine
+from worker.faults import Faults
 from worker.lifecycle import CloseWhenDraining, GracefulServer, Lifecycle
 from worker.metrics import Metrics
 from worker.settings import InvalidSettings, Settings
@@ -42,30 +46,41 @@ async def serve(settings: Settings) -> None:
         SystemExit: The address cannot be used; uvicorn has logged why.
     """
     loop = asyncio.get_running_loop()
-    lifecycle = Lifecycle()
+    faults = Faults()
+    lifecycle = Lifecycle(faults)
     timeline = Timeline(loop)
-    engine = Engine(settings, timeline, _device(settings, timeline, loop))
+    engine = Engine(settings, timeline, _device(settings, timeline, loop), faults.slowdown)
     metrics = Metrics(
         engine,
         mean_service_s=settings.service_ms / 1000,
         cgroup_root=Path(settings.cgroup_root),
     )
-    app = CloseWhenDraining(create_app(settings, engine, metrics, lifecycle), lifecycle)
-    loading = asyncio.create_task(lifecycle.load(settings.load_s))
-    await GracefulServer(_config(app, settings), lifecycle).serve()
-    loading.cancel()
+    app: ASGIApp = create_app(settings, engine, metrics, lifecycle)
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.control:  # imported here: a worker without it has no memory to spare for it
+            from worker.control_server import controlled
+
+            app = await stack.enter_async_context(
+                controlled(app, settings, engine, metrics, faults)
+            )
+        app = CloseWhenDraining(app, lifecycle)
+        if settings.access_log:
+            app = AccessLog(app)
+        loading = asyncio.create_task(lifecycle.load(settings.load_s))
+        await GracefulServer(_config(app, settings), lifecycle).serve()
+        loading.cancel()
 
 
 def _device(settings: Settings, timeline: Timeline, loop: asyncio.AbstractEventLoop) -> Device:
     return Processor(timeline, loop) if settings.mode == "burn" else Accelerator(timeline)
 
 
-def _config(app: CloseWhenDraining, settings: Settings) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=settings.address,
         port=settings.port,
-        http="httptools",
+        http=_protocol(settings),
         loop="asyncio",
         ws="none",
         lifespan="off",  # nothing is acquired that the process's end does not give back
@@ -74,3 +89,11 @@ def _config(app: CloseWhenDraining, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         log_config=None,
     )
+
+
+def _protocol(settings: Settings) -> type[asyncio.Protocol] | str:
+    if not settings.control:
+        return "httptools"
+    from worker.injection import DroppingProtocol
+
+    return DroppingProtocol

@@ -61,6 +61,9 @@ class Settings(BaseModel):
     prefill_ms: ServiceMs = 50.0
     prompt_token_ms: ServiceMs = 0.2
     token_ms: ServiceMs = 20.0
+    access_log: bool = False
+    control: bool = False
+    control_port: int = Field(default=8001, ge=0, le=65535)
 
     pod_ip: str = Field(default="", validation_alias="POD_IP")
     pod_name: str = Field(default="", validation_alias="POD_NAME")
@@ -97,3 +100,10 @@ class Settings(BaseModel):
                 f"{error['loc'][0]}={error['input']!r}: {error['msg']}" for error in exc.errors()
             )
             raise InvalidSettings(f"Cannot start with {wrong}.") from exc
+
+
+_WHERE = {"port", "host", "control", "control_port", "access_log", "pod_ip", "cgroup_root"}
+_WHO = {"model", "version", "pod_name", "node_name", "role"}
+_ONCE = {"mode", "trace", "load_s"}
+CHANGEABLE = Settings.model_fields.keys() - _WHERE - _WHO - _ONCE
+"""Settings that the control port may change while the worker runs."""

@@ -4,6 +4,8 @@ Compiled kernels and filled caches are what makes a model fast; the first reques
 Never looks at a clock.
 """
 
+from worker.settings import Settings
+
 
 class Warmth:
     """How warm the model is.
@@ -16,6 +18,17 @@ class Warmth:
         self._requests, self._factor, self._cold_after_s = requests, factor, cold_after_s
         self._served = 0
         self._resting_since_s: float | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Warmth":
+        """Make the cold start that the settings ask for."""
+        return cls(settings.warmup, settings.warmup_factor, settings.cold_after_s)
+
+    def configured(self, settings: Settings) -> "Warmth":
+        """Stay as warm as it is, unless the settings ask for another warm-up."""
+        new = Warmth.of(settings)
+        same = (new._requests, new._factor) == (self._requests, self._factor)
+        return self if same and new._cold_after_s == self._cold_after_s else new
 
     def take(self, requests: int, now_s: float) -> float:
         """Give the factor for requests that start together now, and note that they were served."""

@@ -33,12 +33,12 @@ class Answer:
 class Client:
     """One connection to a worker."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+    def __init__(self, port: int, timeout_s: float = DEADLINE_S) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
 
     def send(self, method: str, path: str, body: Any = None) -> None:
         payload = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        self._connection.request(method, path, payload)
+        self._connection.request(method, path, payload, {"Content-Type": "application/json"})
 
     def answer(self) -> Answer:
         with self._connection.getresponse() as response:
@@ -51,8 +51,10 @@ class Client:
 class Worker:
     """A running worker and the ways to talk to it."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self.process, self.port = process, port
+    def __init__(
+        self, process: subprocess.Popen[str], port: int, control_port: int | None = None
+    ) -> None:
+        self.process, self.port, self.control_port = process, port, control_port
         self._clients: list[Client] = []
 
     def send(self, method: str, path: str, body: Any = None) -> Client:
@@ -62,9 +64,10 @@ class Worker:
         client.send(method, path, body)
         return client
 
-    def ask(self, method: str, path: str, body: Any = None) -> Answer:
-        client = Client(self.port)
-        with closing(client):
+    def ask(
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = DEADLINE_S
+    ) -> Answer:
+        with closing(Client(self.port, timeout_s)) as client:
             client.send(method, path, body)
             return client.answer()
 
@@ -82,6 +85,13 @@ class Worker:
         found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
         assert found, f"no series {name} in\n{text}"
         return float(found[1])
+
+    def control(self, method: str, path: str, body: Any = None) -> Answer:
+        """Ask on the control port; a worker has one with WORKER_CONTROL=1."""
+        assert self.control_port is not None
+        with closing(Client(self.control_port)) as client:
+            client.send(method, path, body)
+            return client.answer()
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + DEADLINE_S
@@ -108,9 +118,12 @@ def running(**settings: object) -> Iterator[Worker]:
     with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
+            control_port = None
             for line in process.stderr:
+                if found := re.search(r"Control port on http://[\d.]+:(\d+)", line):
+                    control_port = int(found[1])
                 if found := re.search(r"running on http://[\d.]+:(\d+)", line):
-                    with closing(Worker(process, int(found[1]))) as worker:
+                    with closing(Worker(process, int(found[1]), control_port)) as worker:
                         yield worker
                     return
             raise AssertionError("the worker ended before it listened")

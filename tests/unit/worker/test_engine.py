@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from worker.device import Accelerator
 from worker.engine import Engine
-from worker.jobs import Abandoned, Job, Overloaded, Work
+from worker.jobs import Abandoned, DeadlineExceeded, Job, Overloaded, Work
 from worker.settings import Settings
 from worker.timeline import Timeline
 
@@ -135,3 +135,142 @@ async def test_a_request_of_no_length_is_done_at_once():
     job = engine.submit(lasting(0.0))
     assert job.ended.done()
     assert job.times.service_s == 0.0
+
+
+async def test_last_come_first_served_starts_the_newest():
+    engine, clock = make(discipline="lifo")
+    jobs = []
+    for now_s in range(3):
+        clock.move_to(now_s / 10)
+        jobs.append(engine.submit(lasting(1.0)))
+    clock.move_to(10.0)
+    assert [job.started_s for job in jobs] == [0.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.3, 5.0])
+async def test_a_request_that_waits_as_long_as_its_deadline_is_dropped_at_that_instant(lag_s):
+    engine, clock = make(lag_s, deadline_ms=1500)
+    served, late = (engine.submit(lasting(2.0)) for _ in range(2))
+    clock.move_to(1.0)
+    in_time = engine.submit(lasting(2.0))
+    clock.move_to(20.0)
+    await served.done()
+    with pytest.raises(DeadlineExceeded, match=r"deadline of 1\.5 s"):
+        await late.done()
+    assert (late.ended_s, in_time.started_s) == (1.5, 2.0)
+
+
+async def test_a_dropped_request_gives_its_place_back():
+    engine, clock = make(deadline_ms=1000, queue=1)
+    engine.submit(lasting(5.0))
+    engine.submit(lasting(5.0))
+    clock.move_to(1.0)
+    assert engine.submit(lasting(5.0)).arrived_s == 1.0
+
+
+async def test_whoever_waits_when_a_slot_becomes_free_is_served_as_one_batch():
+    engine, clock = make(batch_max=3, batch_base_ms=800)
+    jobs = [engine.submit(lasting(1.0)) for _ in range(5)]
+    clock.move_to(20.0)
+    assert [job.batch_size for job in jobs] == [1, 3, 3, 3, 1]
+    assert [job.times.service_s for job in jobs] == pytest.approx([1.0, 1.4, 1.4, 1.4, 1.0])
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.5])
+async def test_a_free_slot_waits_for_a_full_batch_but_not_longer_than_it_may(lag_s):
+    engine, clock = make(lag_s, slots=2, batch_max=2, batch_wait_ms=300)
+    alone = engine.submit(lasting(1.0))
+    clock.move_to(2.0)
+    first = engine.submit(lasting(1.0))
+    clock.move_to(2.1)
+    second = engine.submit(lasting(1.0))
+    clock.move_to(20.0)
+    assert (alone.started_s, alone.batch_size) == (0.3, 1)
+    assert (first.started_s, second.started_s, first.batch_size) == (2.1, 2.1, 2)
+
+
+async def test_a_batch_takes_places_of_the_free_slots_before_those_of_the_queue():
+    engine, _ = make(queue=0, batch_max=2, batch_wait_ms=1000)
+    engine.submit(lasting(1.0))
+    engine.submit(lasting(1.0))
+    assert engine.running == 2
+    with pytest.raises(Overloaded):
+        engine.submit(lasting(1.0))
+
+
+async def test_a_start_beside_busy_slots_is_slower():
+    engine, clock = make(slots=3, load_factor=2.0)
+    jobs = [engine.submit(lasting(1.0)) for _ in range(3)]
+    clock.move_to(10.0)
+    assert [job.times.service_s for job in jobs] == [1.0, 1.5, 2.0]
+
+
+async def test_the_first_requests_are_slow_and_so_are_those_after_a_long_rest():
+    engine, clock = make(warmup=2, warmup_factor=3.0, cold_after_s=10.0)
+    took_s = []
+    for arrived_s in (0.0, 5.0, 10.0, 15.0, 30.0):
+        clock.move_to(arrived_s)
+        job = engine.submit(lasting(1.0))
+        clock.move_to(arrived_s + 4.0)
+        took_s.append(job.times.service_s)
+    assert took_s == [3.0, 2.0, 1.0, 1.0, 3.0]
+
+
+async def test_more_slots_serve_who_waits_at_once():
+    engine, clock = make()
+    jobs = [engine.submit(lasting(2.0)) for _ in range(3)]
+    clock.move_to(1.0)
+    engine.configure(Settings(slots=2))
+    clock.move_to(10.0)
+    assert [job.started_s for job in jobs] == [0.0, 1.0, 2.0]
+
+
+async def test_drawn_times_are_those_of_the_index_however_the_requests_come():
+    engine, clock = make(slots=8, distribution="exponential", seed=5)
+    counted = [engine.submit(Work()) for _ in range(3)]
+    again = engine.submit(Work(index=1))
+    clock.move_to(100.0)
+    assert again.times.service_s == counted[1].times.service_s
+    assert len({job.times.service_s for job in counted}) == 3
+
+
+async def test_tokens_come_at_their_instants_and_the_last_one_with_the_end():
+    loop = asyncio.get_running_loop()
+    timeline = Timeline(loop)
+    settings = Settings(prefill_ms=60, prompt_token_ms=1, token_ms=20)
+    engine = Engine(settings, timeline, Accelerator(timeline))
+    job = engine.submit(Work(prompt_tokens=10, output_tokens=4))
+    came_s = [(number, loop.time() - job.started_s) async for number in job.tokens()]
+    assert [number for number, _ in came_s] == [0, 1, 2, 3]
+    assert [at_s for _, at_s in came_s] == pytest.approx([0.07, 0.09, 0.11, 0.13], abs=0.05)
+    assert all(at_s > 0.069 + 0.02 * number for number, at_s in came_s)
+    assert (await job.done()).service_s == pytest.approx(0.13)
+
+
+async def test_an_abandoned_text_stops_and_gives_its_slot_to_the_next():
+    engine, clock = make(prefill_ms=1000, prompt_token_ms=0, token_ms=1000)
+    text, following = engine.submit(Work(output_tokens=100)), engine.submit(lasting(1.0))
+    clock.move_to(5.0)
+    assert engine.abandon(text)
+    clock.move_to(10.0)
+    assert (await following.done()).queue_s == 5.0
+    with pytest.raises(Abandoned):
+        await anext(text.tokens())
+
+
+async def test_a_text_that_was_dropped_has_no_tokens():
+    engine, clock = make(deadline_ms=1000)
+    engine.submit(lasting(5.0))
+    text = engine.submit(Work(output_tokens=3))
+    clock.move_to(2.0)
+    with pytest.raises(DeadlineExceeded):
+        await anext(text.tokens())
+
+
+async def test_a_slowdown_stretches_what_is_submitted_while_it_lasts():
+    clock = LateClock()
+    timeline = Timeline(clock)
+    engine = Engine(Settings(), timeline, Accelerator(timeline), lambda: 4.0)
+    job = engine.submit(lasting(1.0))
+    clock.move_to(10.0)
+    assert job.times.service_s == 4.0
