@@ -4,7 +4,6 @@ An ASGI application around the worker's, so that its routes know nothing of faul
 unless the control port is on.
 """
 
-import json
 import os
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from worker.faults import Faults, Injected
 from worker.metrics import Metrics
+from worker.wire import error_body
 
 GARBAGE = bytes(range(128, 256))
 """A body that is neither JSON nor UTF-8."""
@@ -60,7 +60,8 @@ class Faulty:
                 await self._answer(200, GARBAGE, send)
             case _:
                 message = f"injected fault: request {injected.seen} fails with {fault.status}"
-                await self._answer(fault.status, json.dumps({"error": message}).encode(), send)
+                body = error_body(scope["path"], fault.status, message, code="injected")
+                await self._answer(fault.status, body, send)
 
     async def _answer(self, status: int, body: bytes, send: Send) -> None:
         self._metrics.count(status)

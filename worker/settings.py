@@ -7,7 +7,9 @@ cannot be used ends the process with one sentence.
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasGenerator, BaseModel, ConfigDict, Field, ValidationError
+
+from worker.tensors import parse_specs
 
 MAX_SERVICE_MS = 600_000.0
 """Longest service time accepted, ten minutes: longer is a typing error in a unit."""
@@ -19,6 +21,11 @@ Factor = Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)]
 
 MAX_SLOTS = 1024
 """Most batches in service at the same time."""
+
+
+def _check_inputs(text: str) -> str:
+    parse_specs(text)
+    return text
 
 
 class InvalidSettings(ValueError):
@@ -38,6 +45,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     model: str = Field(default="clock", pattern=r"^[A-Za-z0-9._-]+$")
     version: str = Field(default="1", pattern=r"^[A-Za-z0-9._-]+$")
+    inputs: Annotated[str, AfterValidator(_check_inputs)] = "input:FP32:-1"
     mode: Literal["sleep", "burn"] = "sleep"
     service_ms: ServiceMs = 100.0
     distribution: Literal["const", "exponential", "lognormal", "bimodal", "trace"] = "const"
@@ -104,6 +112,6 @@ class Settings(BaseModel):
 
 _WHERE = {"port", "host", "control", "control_port", "access_log", "pod_ip", "cgroup_root"}
 _WHO = {"model", "version", "pod_name", "node_name", "role"}
-_ONCE = {"mode", "trace", "load_s"}
+_ONCE = {"mode", "trace", "load_s", "inputs"}
 CHANGEABLE = Settings.model_fields.keys() - _WHERE - _WHO - _ONCE
 """Settings that the control port may change while the worker runs."""
