@@ -50,12 +50,21 @@ def create_app(
     _add_infer_routes(app, InferRoutes(settings, model, serving, lifecycle), model)
     _add_text_routes(app, TextRoutes(model, serving), model)
 
+    async def not_here(request: Request, exc: Exception) -> Response:
+        """Answer what no route answers in the form of the protocol that the path belongs to."""
+        assert isinstance(exc, HTTPException)  # noqa: S101 - what it is registered for
+        message = f"{request.method} {request.scope['path']}: {exc.detail}"
+        if exc.status_code == 404:
+            message += f"; the model here is {model.name!r}, version {model.version!r}"
+            message += ", and /docs lists what is here"
+        return error(request, exc.status_code, message, exc.headers)
+
     async def render() -> Response:
         """Give all metrics in Prometheus' text format."""
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
     app.add_api_route("/metrics", render, name="metrics", response_class=PlainTextResponse)
-    app.add_exception_handler(HTTPException, _not_here)
+    app.add_exception_handler(HTTPException, not_here)
     app.add_exception_handler(Exception, _our_mistake)
     return app
 
@@ -107,14 +116,6 @@ def _add(
         openapi_extra=described,
         response_model=None,
     )
-
-
-async def _not_here(request: Request, exc: Exception) -> Response:
-    """Answer what no route answers in the form of the protocol that the path belongs to."""
-    assert isinstance(exc, HTTPException)  # noqa: S101 - what it is registered for
-    hint = "; /docs lists what is here" if exc.status_code == 404 else ""
-    message = f"{request.method} {request.scope['path']}: {exc.detail}{hint}"
-    return error(request, exc.status_code, message, exc.headers)
 
 
 async def _our_mistake(request: Request, exc: Exception) -> Response:

@@ -75,7 +75,9 @@ class TextRoutes:
         tokens = job.tokens()
         await self._serving.watched(request, job, anext(tokens))
         events = self._events(wanted, job, writer, tokens)
-        return StreamingResponse(events, media_type="text/event-stream", headers=_STREAM_HEADERS)
+        queue_ms = (job.started_s - job.arrived_s) * 1000
+        headers = {"Server-Timing": f"queue;dur={queue_ms:.3f}", **_STREAM_HEADERS}
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     async def _events(
         self, wanted: TextRequest, job: Job, writer: Writer, tokens: AsyncIterator[int]

@@ -199,3 +199,25 @@ def test_a_stream_whose_client_goes_away_gives_its_slot_back(start):
         stream.close()
     worker.wait_until(lambda: worker.metric("lab_requests_in_flight") == 0)
     assert worker.end() == 0
+
+
+def test_a_stream_that_has_begun_is_written_to_its_end_after_sigterm(start):
+    worker = start(WORKER_PREFILL_MS=0, WORKER_TOKEN_MS=50)
+    with connect(worker) as client:
+        stream = iter(ask(client, stream=True, max_tokens=10))
+        next(stream)
+        worker.process.terminate()
+        rest = list(stream)
+    assert rest[-1].choices[0].finish_reason == "length"
+    assert len(rest) == 10
+    assert worker.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_request_that_waited_too_long_is_dropped_with_a_status(start, stream):
+    worker = start(WORKER_PREFILL_MS=600_000, WORKER_DEADLINE_MS=100)
+    worker.send("POST", "/v1/completions", {"model": "clock", "prompt": "first"})
+    worker.wait_until(lambda: worker.metric("lab_requests_in_flight") == 1)
+    with connect(worker) as client, pytest.raises(openai.InternalServerError) as refused:
+        ask(client, stream=stream)
+    assert (refused.value.status_code, refused.value.code) == (504, "deadline_exceeded")

@@ -155,3 +155,25 @@ def test_outputs_are_named_after_their_inputs(name, output):
 def test_any_bytes_are_refused_or_decoded(text, json_length):
     with contextlib.suppress(BadRequest):
         decode(text, json_length)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+TENSOR_FIELDS = st.sampled_from(["name", "shape", "datatype", "data", "parameters"])
+FIELDS = st.sampled_from(["id", "inputs", "outputs", "parameters"])
+
+
+@given(
+    tensor=st.dictionaries(TENSOR_FIELDS, ANYTHING, max_size=2),
+    request=st.dictionaries(FIELDS, ANYTHING, max_size=2),
+)
+def test_whatever_the_fields_hold_is_refused_or_answered(tensor, request):
+    text = json.dumps({"inputs": [TENSOR | tensor]} | request).encode()
+    try:
+        decoded = decode(text)
+    except BadRequest:
+        return
+    assert json.loads(protocol.answer(decoded, MODEL, {})[0])["outputs"]
