@@ -32,6 +32,7 @@ class Engine:
         self._index = itertools.count()
         self._waiting: OrderedDict[Job, None] = OrderedDict()
         self._running: dict[Run, Sequence[Job]] = {}
+        self._in_system_s, self._changed_s, self._in_system = 0.0, 0.0, 0
         self._settings = settings
         self._model = TimeModel.of(settings)
         self._warmth = Warmth.of(settings)
@@ -43,10 +44,10 @@ class Engine:
             InvalidSettings: The trace cannot be read; nothing has changed.
         """
         model = TimeModel.of(settings)
-        self._timeline.catch_up()
+        now_s = self._timeline.catch_up()
         self._settings, self._model = settings, model
         self._warmth = self._warmth.configured(settings)
-        self._dispatch(self._timeline.clock.time())  # there may be more slots now
+        self._dispatch(now_s)  # there may be more slots now
         self._timeline.catch_up()
 
     @property
@@ -58,6 +59,17 @@ class Engine:
     def waiting(self) -> int:
         """Jobs in the queue."""
         return len(self._waiting)
+
+    @property
+    def mean_service_s(self) -> float:
+        """Mean of the drawn times."""
+        return self._model.times.mean_s
+
+    @property
+    def in_system_s(self) -> float:
+        """Jobs that wait or run, summed over time up to now."""
+        self._note(self._timeline.catch_up(), 0)
+        return self._in_system_s
 
     def submit(self, work: Work) -> Job:
         """Take in a job that arrives now.
@@ -72,12 +84,12 @@ class Engine:
             Overloaded: No place is free.
         """
         # A slot that ideally is free by now must not look busy because a timer is late.
-        self._timeline.catch_up()
-        job = self._make(work)
+        job = self._make(work, self._timeline.catch_up())
         free = self._settings.slots - len(self._running)
         if self.waiting >= self._settings.queue + max(0, free) * self._settings.batch_max:
             raise Overloaded(self._wait_s())
         self._waiting[job] = None
+        self._note(job.arrived_s, 1)
         if self._settings.deadline_ms:
             self._timeline.at(job.arrived_s + self._settings.deadline_ms / 1000, self._drop_late)
         self._dispatch(job.arrived_s)
@@ -90,8 +102,7 @@ class Engine:
         Returns:
             False if it runs on: a batch and a single answer cannot be stopped half-way.
         """
-        self._timeline.catch_up()
-        now_s = self._timeline.clock.time()
+        now_s = self._timeline.catch_up()
         if job in self._waiting:
             del self._waiting[job]
         elif (run := self._stoppable(job)) is not None:
@@ -99,17 +110,17 @@ class Engine:
             del self._running[run]
         else:
             return False
-        job.end(now_s, Abandoned())
+        self._end(job, now_s, Abandoned())
         self._dispatch(now_s)
         self._timeline.catch_up()
         return True
 
-    def _make(self, work: Work) -> Job:
+    def _make(self, work: Work, now_s: float) -> Job:
         clock = self._timeline.clock
         index = next(self._index) if work.index is None else work.index
         pace = self._model.pace(work, index).stretched(self._slowdown())
         begun = clock.create_future() if work.output_tokens else None
-        return Job(work, pace, clock.time(), begun, clock.create_future())
+        return Job(work, pace, now_s, begun, clock.create_future())
 
     def _stoppable(self, job: Job) -> Run | None:
         if not job.work.output_tokens:
@@ -124,7 +135,7 @@ class Engine:
             if oldest.arrived_s + deadline_s > now_s:
                 return
             del self._waiting[oldest]
-            oldest.end(now_s, DeadlineExceeded(deadline_s))
+            self._end(oldest, now_s, DeadlineExceeded(deadline_s))
 
     def _dispatch(self, now_s: float) -> None:
         """Start what can start at this instant."""
@@ -140,6 +151,8 @@ class Engine:
             self._start([self._waiting.popitem(last)[0] for _ in range(size)], now_s)
 
     def _start(self, jobs: list[Job], now_s: float) -> None:
+        # A processor reports its ends late: who came in between starts when he came.
+        now_s = max(now_s, max(job.arrived_s for job in jobs))
         alone_s = [job.pace.service_s for job in jobs]
         took_s = self._model.batch_s(alone_s) * self._model.load(len(self._running))
         took_s *= self._warmth.take(len(jobs), now_s)
@@ -149,13 +162,23 @@ class Engine:
         def end(ended_s: float) -> None:
             del self._running[run]
             for job in jobs:
-                job.end(ended_s)
+                self._end(job, ended_s)
             self._dispatch(ended_s)
             if not self._running:
                 self._warmth.rest(ended_s)
 
         run = self._device.run(now_s, took_s, end)
         self._running[run] = jobs
+
+    def _end(self, job: Job, now_s: float, failure: Exception | None = None) -> None:
+        self._note(now_s, -1)
+        job.end(now_s, failure)
+
+    def _note(self, now_s: float, change: int) -> None:
+        """Add up the time that jobs have spent here; their number changes now."""
+        self._in_system_s += self._in_system * (now_s - self._changed_s)
+        self._changed_s = now_s
+        self._in_system += change
 
     def _wait_s(self) -> float:
         """Estimate when a place becomes free: the work that waits, shared by all slots."""

@@ -6,6 +6,7 @@ read when somebody asks.
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import (
@@ -23,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from worker.engine import Engine
 from worker.jobs import Times
+from worker.settings import Settings
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -30,24 +32,33 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 7.5, 10, 15, 25, 50)
 
 
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
 class Metrics:
     """The metrics of one worker."""
 
-    def __init__(self, engine: Engine, *, mean_service_s: float, cgroup_root: Path) -> None:
+    def __init__(self, engine: Engine, settings: Settings) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._registry.register(CpuQuota(cgroup_root))
+        self._registry.register(CpuQuota(Path(settings.cgroup_root)))
         seconds = Histogram(
             "lab_request_seconds",
             "Time of answered requests. queue and service are on the ideal timeline; total is what "
             "passed, so total - queue - service is the lateness of this process.",
             ["phase"],
-            buckets=[(mean_service_s or 0.1) * multiple for multiple in _BUCKETS],
+            buckets=[(engine.mean_service_s or 0.1) * multiple for multiple in _BUCKETS],
             registry=self._registry,
         )
         self._queue, self._service, self._total = (
             seconds.labels(phase) for phase in ("queue", "service", "total")
+        )
+        self._batch = Histogram(
+            "lab_batch_size",
+            "Requests that shared a slot, as each request saw it.",
+            buckets=_BATCH_BUCKETS,
+            registry=self._registry,
         )
         self._requests = Counter(
             "lab_requests", "Infer requests by status code.", ["code"], registry=self._registry
@@ -56,20 +67,80 @@ class Metrics:
         in_flight.set_function(lambda: engine.running)
         depth = Gauge("lab_queue_depth", "Requests waiting for a slot.", registry=self._registry)
         depth.set_function(lambda: engine.waiting)
+        self._sums = Sums()
+        self._registry.register(Totals(engine, self._sums, settings))
 
     def count(self, code: int) -> None:
         """Record that an infer request was answered with this status code."""
         self._requests.labels(code).inc()
+        self._sums.failed += code >= 400
 
     def observe(self, times: Times, total_s: float) -> None:
         """Record the times of a job that was served."""
         self._queue.observe(times.queue_s)
         self._service.observe(times.service_s)
         self._total.observe(total_s)
+        self._batch.observe(times.batch_size)
+        self._sums.served += 1
+        self._sums.queue_s += times.queue_s
+        self._sums.service_s += times.service_s
 
     def render(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+@dataclass(slots=True)
+class Sums:
+    """Sums over all requests since the start."""
+
+    served: int = 0
+    failed: int = 0
+    queue_s: float = 0.0
+    service_s: float = 0.0
+
+
+class Totals(Collector):
+    """Sums that need no histogram, also under the names that dashboards for vLLM and Triton know.
+
+    https://docs.vllm.ai/en/latest/usage/metrics.html,
+    https://github.com/triton-inference-server/server/blob/main/docs/user_guide/metrics.md
+    """
+
+    def __init__(self, engine: Engine, sums: Sums, settings: Settings) -> None:
+        self._engine, self._sums = engine, sums
+        self._vllm = {"model_name": settings.model}
+        self._triton = {"model": settings.model, "version": settings.version}
+
+    def collect(self) -> Iterator[Metric]:
+        """Give them now."""
+        yield CounterMetricFamily(
+            "lab_in_system_seconds",
+            "Requests waiting or in service, summed over time: its rate is Little's L.",
+            value=self._engine.in_system_s,
+        )
+        gauges: tuple[tuple[str, str, float], ...] = (
+            ("vllm:num_requests_running", "Requests in service.", self._engine.running),
+            ("vllm:num_requests_waiting", "Requests waiting for a slot.", self._engine.waiting),
+        )
+        for name, text, value in gauges:
+            yield _named(name, text, "gauge", self._vllm, value)
+        sums = self._sums
+        counters: tuple[tuple[str, str, float], ...] = (
+            ("nv_inference_request_success", "Requests answered.", sums.served),
+            ("nv_inference_request_failure", "Requests refused or failed.", sums.failed),
+            ("nv_inference_queue_duration_us", "Time waited for a slot.", sums.queue_s * 1e6),
+            ("nv_inference_compute_infer_duration_us", "Service time.", sums.service_s * 1e6),
+        )
+        for name, text, value in counters:
+            # Triton's counters lack the suffix that this library gives to every counter.
+            yield _named(name, text, "unknown", self._triton, value)
+
+
+def _named(name: str, text: str, kind: str, labels: dict[str, str], value: float) -> Metric:
+    metric = Metric(name, text, kind)
+    metric.add_sample(name, labels, value)
+    return metric
 
 
 class CpuQuota(Collector):

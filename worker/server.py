@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import sys
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -50,11 +49,7 @@ async def serve(settings: Settings) -> None:
     lifecycle = Lifecycle(faults)
     timeline = Timeline(loop)
     engine = Engine(settings, timeline, _device(settings, timeline, loop), faults.slowdown)
-    metrics = Metrics(
-        engine,
-        mean_service_s=settings.service_ms / 1000,
-        cgroup_root=Path(settings.cgroup_root),
-    )
+    metrics = Metrics(engine, settings)
     app: ASGIApp = create_app(settings, engine, metrics, lifecycle)
     async with contextlib.AsyncExitStack() as stack:
         if settings.control:  # imported here: a worker without it has no memory to spare for it

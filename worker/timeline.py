@@ -59,8 +59,12 @@ class Timeline:
         heapq.heappush(self._events, (when_s, next(self._order), event))
         return event
 
-    def catch_up(self) -> None:
-        """Let everything happen that is due by now, in order, what follows from it included."""
+    def catch_up(self) -> float:
+        """Let everything happen that is due by now, in order, what follows from it included.
+
+        Returns:
+            What "now" was, in seconds of the clock.
+        """
         now_s = self.clock.time()
         events = self._events
         while events and (events[0][0] <= now_s or events[0][2].callback is None):
@@ -68,6 +72,7 @@ class Timeline:
             if event.callback is not None:
                 event.callback(when_s)
         self._set_timer()
+        return now_s
 
     def _set_timer(self) -> None:
         wanted_s = self._events[0][0] if self._events else None

@@ -274,3 +274,14 @@ async def test_a_slowdown_stretches_what_is_submitted_while_it_lasts():
     job = engine.submit(lasting(1.0))
     clock.move_to(10.0)
     assert job.times.service_s == 4.0
+
+
+async def test_the_time_that_jobs_spend_in_the_system_adds_up_to_littles_l():
+    engine, clock = make(deadline_ms=2500)
+    jobs = [engine.submit(lasting(1.0)) for _ in range(4)]
+    clock.move_to(0.5)
+    engine.abandon(jobs[1])
+    clock.move_to(1.5)
+    assert engine.in_system_s == 1.0 + 0.5 + 1.5 + 1.5
+    clock.move_to(10.0)
+    assert engine.in_system_s == sum(job.ended_s - job.arrived_s for job in jobs) == 6.5

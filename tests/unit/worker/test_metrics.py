@@ -39,19 +39,48 @@ def test_without_counters_there_are_no_series_rather_than_zeros(tmp_path, text):
     assert quota(tmp_path) == {}
 
 
-async def test_times_are_told_by_phase_in_buckets_around_the_mean(tmp_path):
+def make_metrics(**settings) -> Metrics:
     timeline = Timeline(asyncio.get_running_loop())
-    engine = Engine(Settings(), timeline, Accelerator(timeline))
-    metrics = Metrics(engine, mean_service_s=0.02, cgroup_root=tmp_path)
-    metrics.observe(Times(queue_s=0.03, service_s=0.02, batch_size=1), total_s=0.06)
+    engine = Engine(Settings(**settings), timeline, Accelerator(timeline))
+    return Metrics(engine, Settings(**settings))
+
+
+async def test_times_are_told_by_phase_in_buckets_around_the_mean():
+    metrics = make_metrics(service_ms=20)
+    metrics.observe(Times(queue_s=0.03, service_s=0.02, batch_size=3), total_s=0.06)
     metrics.count(200)
     text = metrics.render().decode()
     for line in (
         'lab_request_seconds_bucket{le="0.02",phase="queue"} 0.0',
         'lab_request_seconds_sum{phase="total"} 0.06',
         'lab_request_seconds_count{phase="service"} 1.0',
+        'lab_batch_size_bucket{le="4.0"} 1.0',
         'lab_requests_total{code="200"} 1.0',
         "lab_requests_in_flight 0.0",
         "lab_queue_depth 0.0",
+    ):
+        assert line in text
+
+
+async def test_the_buckets_of_a_trace_are_around_its_mean(tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("service_ms\n5\n15\n")
+    text = make_metrics(distribution="trace", trace=str(trace)).render().decode()
+    assert 'lab_request_seconds_bucket{le="0.01",phase="service"} 0.0' in text
+
+
+async def test_dashboards_find_the_names_they_know():
+    metrics = make_metrics(model="clock")
+    metrics.observe(Times(queue_s=0.25, service_s=0.5, batch_size=1), total_s=0.8)
+    metrics.count(200)
+    metrics.count(503)
+    text = metrics.render().decode()
+    for line in (
+        'vllm:num_requests_running{model_name="clock"} 0.0',
+        'vllm:num_requests_waiting{model_name="clock"} 0.0',
+        'nv_inference_request_success{model="clock",version="1"} 1.0',
+        'nv_inference_request_failure{model="clock",version="1"} 1.0',
+        'nv_inference_queue_duration_us{model="clock",version="1"} 250000.0',
+        'nv_inference_compute_infer_duration_us{model="clock",version="1"} 500000.0',
     ):
         assert line in text
