@@ -47,7 +47,7 @@ def create_app(
     )
     model = ModelSpec.of(settings)
     serving = Serving(settings, engine, metrics, lifecycle)
-    _add_infer_routes(app, InferRoutes(settings, model, serving, lifecycle), model)
+    _add_infer_routes(app, InferRoutes(model, serving, lifecycle), model)
     _add_text_routes(app, TextRoutes(model, serving), model)
 
     async def not_here(request: Request, exc: Exception) -> Response:

@@ -9,7 +9,6 @@ from worker import protocol, repository
 from worker.lifecycle import Lifecycle
 from worker.protocol import ModelSpec
 from worker.serving import Serving, respond, server_timing
-from worker.settings import Settings
 from worker.wire import BadRequest, encode, parse, take
 
 _JSON_LENGTH = "Inference-Header-Content-Length"
@@ -18,10 +17,7 @@ _JSON_LENGTH = "Inference-Header-Content-Length"
 class InferRoutes:
     """The handlers under /v2."""
 
-    def __init__(
-        self, settings: Settings, model: ModelSpec, serving: Serving, lifecycle: Lifecycle
-    ) -> None:
-        self._settings = settings
+    def __init__(self, model: ModelSpec, serving: Serving, lifecycle: Lifecycle) -> None:
         self._model = model
         self._serving = serving
         self._lifecycle = lifecycle
@@ -45,7 +41,7 @@ class InferRoutes:
 
     async def config(self) -> Response:
         """Give the model's configuration, as Triton would."""
-        return respond(encode(repository.model_config(self._model, slots=self._settings.slots)))
+        return respond(encode(repository.model_config(self._model)))
 
     async def stats(self) -> Response:
         """Give sums of counts and times over all requests since the start."""

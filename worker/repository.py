@@ -38,13 +38,8 @@ def model_metadata(model: ModelSpec) -> dict[str, Any]:
     }
 
 
-def model_config(model: ModelSpec, *, slots: int) -> dict[str, Any]:
-    """Give the body of GET /v2/models/{name}/config.
-
-    Args:
-        model: The model.
-        slots: Executions at a time.
-    """
+def model_config(model: ModelSpec) -> dict[str, Any]:
+    """Give the body of GET /v2/models/{name}/config."""
     return {
         "name": model.name,
         "platform": "",
@@ -53,7 +48,6 @@ def model_config(model: ModelSpec, *, slots: int) -> dict[str, Any]:
         "max_batch_size": 0,
         "input": [_config(spec) for spec in model.inputs],
         "output": [_config(spec) for spec in model.outputs],
-        "instance_group": [{"name": model.name, "kind": "KIND_MODEL", "count": slots}],
     }
 
 

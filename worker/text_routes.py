@@ -7,17 +7,14 @@ import time
 from collections.abc import AsyncIterator
 
 from fastapi import Request, Response
-from starlette.responses import StreamingResponse
 
 from worker import completions
 from worker.completions import TextRequest, Writer
+from worker.event_stream import EventStream
 from worker.jobs import Job
 from worker.protocol import ModelSpec
 from worker.serving import Serving, respond, server_timing
 from worker.wire import encode
-
-# A proxy that collects an answer before it passes it on would hide the time of its first token.
-_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class TextRoutes:
@@ -76,8 +73,7 @@ class TextRoutes:
         await self._serving.watched(request, job, anext(tokens))
         events = self._events(wanted, job, writer, tokens)
         queue_ms = (job.started_s - job.arrived_s) * 1000
-        headers = {"Server-Timing": f"queue;dur={queue_ms:.3f}", **_STREAM_HEADERS}
-        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+        return EventStream(events, {"Server-Timing": f"queue;dur={queue_ms:.3f}"})
 
     async def _events(
         self, wanted: TextRequest, job: Job, writer: Writer, tokens: AsyncIterator[int]
