@@ -7,8 +7,8 @@ unless the control port is on.
 import os
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from worker.connection import Connection
 from worker.faults import Faults, Injected
 from worker.metrics import Metrics
 from worker.wire import error_body
@@ -19,8 +19,8 @@ GARBAGE = bytes(range(128, 256))
 _ABORT = "lab.abort"
 
 
-class DroppingProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which tells the application how to drop the connection."""
+class DroppingProtocol(Connection):
+    """A connection that tells the application how to drop it."""
 
     def on_message_begin(self) -> None:
         """Begin a request."""

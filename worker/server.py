@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from worker.access_log import AccessLog
 from worker.app import create_app
+from worker.connection import Connection
 from worker.device import Accelerator, Device, Processor
 from worker.engine import Engine
 from worker.faults import Faults
@@ -86,9 +87,9 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _protocol(settings: Settings) -> type[asyncio.Protocol] | str:
+def _protocol(settings: Settings) -> type[asyncio.Protocol]:
     if not settings.control:
-        return "httptools"
+        return Connection
     from worker.injection import DroppingProtocol
 
     return DroppingProtocol

@@ -1,5 +1,6 @@
 """The HTTP interface of a running worker."""
 
+import json
 import socket
 
 import pytest
@@ -77,6 +78,16 @@ def test_errors_have_the_protocols_form(worker, method, path, body, status, says
     answer = worker.ask(method, path, body)
     assert answer.status == status
     assert says in answer.json()["error"]
+
+
+@pytest.mark.parametrize("control", [0, 1], ids=["plain", "with control port"])
+def test_what_is_not_http_is_an_error_of_the_same_form(start, control):
+    worker = start(WORKER_CONTROL=control, WORKER_CONTROL_PORT=0)
+    with socket.create_connection(("127.0.0.1", worker.port), timeout=30) as client:
+        client.sendall(b"nonsense\r\n\r\n")
+        head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body) == {"error": "Invalid HTTP request received."}
 
 
 def test_metrics_tell_of_requests_process_and_load(worker):
