@@ -1,5 +1,6 @@
 """OpenAI's own client against a running worker, whole answers and streams."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -221,3 +222,20 @@ def test_a_request_that_waited_too_long_is_dropped_with_a_status(start, stream):
     with connect(worker) as client, pytest.raises(openai.InternalServerError) as refused:
         ask(client, stream=stream)
     assert (refused.value.status_code, refused.value.code) == (504, "deadline_exceeded")
+
+
+async def test_streams_are_written_side_by_side_and_do_not_mix(worker):
+    async def text(client: openai.AsyncOpenAI, prompt: str) -> str:
+        stream = await client.completions.create(
+            model="clock", prompt=prompt, max_tokens=50, stream=True
+        )
+        return "".join([chunk.choices[0].text async for chunk in stream])
+
+    prompts = [f"question {number}" for number in range(12)]
+    url = f"http://127.0.0.1:{worker.port}/v1"
+    async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
+        texts = await asyncio.gather(*(text(client, prompt) for prompt in prompts))
+    with connect(worker) as plain:
+        for prompt, streamed in zip(prompts, texts, strict=True):
+            whole = plain.completions.create(model="clock", prompt=prompt, max_tokens=50)
+            assert streamed == whole.choices[0].text

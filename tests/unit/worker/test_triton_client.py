@@ -1,10 +1,12 @@
 """NVIDIA's own client against a running worker: it must not notice that there is no model."""
 
+import asyncio
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from tritonclient import http as triton
+from tritonclient.http import aio as asynchronous
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from tests.tools.workers import BODY, INFER, Worker, running
@@ -233,3 +235,15 @@ def test_a_full_queue_and_a_model_that_loads_are_said_to_the_client(start):
         assert "queue is full" in message
         [told] = client.get_inference_statistics()["model_stats"]
         assert told["inference_stats"]["fail"]["count"] == 1
+
+
+async def test_the_asynchronous_client_sends_many_at_a_time(start):
+    worker = start(WORKER_SERVICE_MS=5, WORKER_SLOTS=4)
+    async with asynchronous.InferenceServerClient(f"127.0.0.1:{worker.port}") as client:
+        answers = await asyncio.gather(
+            *(client.infer("clock", [vector(float(n))], request_id=str(n)) for n in range(20))
+        )
+    told = [answer.get_response() for answer in answers]
+    assert [one["id"] for one in told] == [str(n) for n in range(20)]
+    assert [answer.as_numpy("output")[0] for answer in answers] == list(range(20))
+    assert max(one["parameters"]["queue_s"] for one in told) > 0
