@@ -1,7 +1,7 @@
-"""The model: how long an inference takes and what it answers.
+"""The model: how long an inference takes.
 
 All of it is pure functions, so that replicas agree: the time depends on settings, seed and request
-index, the answer on the inputs. Never sleeps and never reads a clock; `device.py` spends the time.
+index. Never sleeps and never reads a clock; `device.py` spends the time.
 """
 
 import csv
@@ -177,8 +177,3 @@ class TimeModel:
         if not others:
             return 1.0
         return 1 + (self.settings.load_factor - 1) * min(1.0, others / (self.settings.slots - 1))
-
-
-def predict(data: list[float]) -> list[float]:
-    """Answer a tensor: the clock's model is the identity, so any client can check an answer."""
-    return data

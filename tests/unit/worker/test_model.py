@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.jobs import Pace, Work
-from worker.model import ServiceTime, TimeModel, predict
+from worker.model import ServiceTime, TimeModel
 from worker.settings import InvalidSettings, Settings
 
 N = 20_000
@@ -57,10 +57,6 @@ def test_a_time_depends_on_seed_and_index_only_and_is_a_time(seed, index, distri
 def test_another_seed_is_another_sequence():
     first, second = (drawing(0.1, "exponential", seed=seed)(0) for seed in (1, 2))
     assert first != second
-
-
-def test_the_answer_is_the_input():
-    assert predict([1.0, 2.0]) == [1.0, 2.0]
 
 
 def test_a_slow_share_takes_slow_factor_times_as_long():
