@@ -28,8 +28,10 @@ class App(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Describe the interface, once somebody asks."""
+        from worker.schemas import SCHEMAS
+
         described = super().openapi()
-        described.setdefault("components", {})["schemas"] = description.SCHEMAS
+        described.setdefault("components", {})["schemas"] = SCHEMAS
         return described
 
 
