@@ -8,24 +8,13 @@ import os
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from worker.connection import Connection
+from worker.connection import ABORT
 from worker.faults import Faults, Injected
 from worker.metrics import Metrics
 from worker.wire import error_body
 
 GARBAGE = bytes(range(128, 256))
 """A body that is neither JSON nor UTF-8."""
-
-_ABORT = "lab.abort"
-
-
-class DroppingProtocol(Connection):
-    """A connection that tells the application how to drop it."""
-
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        self.scope["extensions"] = {_ABORT: {"call": self.transport.abort}}
 
 
 class Faulty:
@@ -54,7 +43,7 @@ class Faulty:
                 await injected.undone.wait()
                 await self._app(scope, receive, send)
             case "drop":
-                scope["extensions"][_ABORT]["call"]()
+                scope["extensions"][ABORT]["call"]()
                 await _read_to_end(receive)
             case "garbage":
                 await self._answer(200, GARBAGE, send)

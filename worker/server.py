@@ -76,7 +76,7 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.address,
         port=settings.port,
-        http=_protocol(settings),
+        http=Connection,
         loop="asyncio",
         ws="none",
         lifespan="off",  # nothing is acquired that the process's end does not give back
@@ -85,11 +85,3 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         log_config=None,
     )
-
-
-def _protocol(settings: Settings) -> type[asyncio.Protocol]:
-    if not settings.control:
-        return Connection
-    from worker.injection import DroppingProtocol
-
-    return DroppingProtocol
