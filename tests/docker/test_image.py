@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 MANIFEST = yaml.safe_load((ROOT / "manifests" / "base" / "deployment-primary.yaml").read_text())
 POD = MANIFEST["spec"]["template"]["spec"]
 MIB = 2**20
-READY_S = 8.0
+READY_S = 7.0
+LOAD_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,7 @@ def test_the_image_runs_as_a_number_without_a_shell_and_says_what_it_is(image):
     assert config["Entrypoint"] == ["python", "-m", "worker"]
     assert config["Labels"]["org.opencontainers.image.title"] == "inference-worker"
     assert config["Labels"]["org.opencontainers.image.version"] == "1"
+    assert set(config["ExposedPorts"]) == {"8000/tcp"}
 
 
 def test_buildkit_builds_the_same_image(engine, image):
@@ -163,6 +165,29 @@ def test_a_pod_answers_and_counts_its_throttling(pod):
     assert answer["parameters"]["pod"] == "worker-1"
     assert answer["parameters"]["service_s"] == 0.05
     assert pod.metric("lab_cpu_throttled_periods_total") > 0
+
+
+def ask_all_along(port: int, until_s: float) -> list[int]:
+    """Ask on one kept connection, one request after the other, until a time."""
+    statuses = []
+    with closing(Client(port)) as client:
+        while time.monotonic() < until_s:
+            client.send("POST", INFER, BODY)
+            statuses.append(client.answer().status)
+    return statuses
+
+
+def test_a_minute_at_the_rate_that_the_limits_allow_is_served_without_being_killed(engine, image):
+    """Four slots of 100 ms serve 40/s, as in the manifest; four clients keep them busy."""
+    with started(engine, image, WORKER_SLOTS=4) as pod, ThreadPoolExecutor(4) as threads:
+        until_s = time.monotonic() + LOAD_S
+        clients = [threads.submit(ask_all_along, pod.port, until_s) for _ in range(4)]
+        statuses = [status for client in clients for status in client.result(LOAD_S + 30)]
+        assert set(statuses) == {200}
+        assert len(statuses) >= LOAD_S * 20  # with HTTP and throttling, at least half of 40/s
+        assert pod.metric("process_resident_memory_bytes") <= 48 * MIB
+        assert pod.state()["Running"]
+        assert not pod.state()["OOMKilled"]
 
 
 def answered_until_closed(port: int) -> list[int]:
