@@ -59,6 +59,11 @@ class Measured:
     def mean_s(self) -> float:
         return float(self.latency_s[self.ok].mean())
 
+    @property
+    def overhead_s(self) -> np.ndarray:
+        """What the machine, the network and HTTP add to the worker's own times."""
+        return (self.latency_s - self.queue_s - self.service_s)[self.ok]
+
 
 async def fire(station: Station, port: int) -> Measured:
     """Send Poisson arrivals, each at its time whatever became of those before it."""

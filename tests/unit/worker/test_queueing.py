@@ -6,18 +6,21 @@ All stations run side by side, so that the bench takes as long as its longest ru
 import asyncio
 import math
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from lab_utils.theory import mmc_response_s
 from tests.tools.queueing import Measured, Station, fire, sampling_bands, twin
-from tests.tools.workers import Worker, running
+from tests.tools.workers import running
 from worker.settings import Settings
 
-S = 0.05
-"""Mean service time: an overhead of a millisecond or two shall not matter."""
+S = 0.1
+"""Mean service time: the overhead of a busy machine, a few milliseconds, shall not matter."""
 SECONDS = 20.0
+CALM_S, ATTEMPTS = 0.01, 3
+"""A machine on which one request in a hundred is delayed by more says nothing about the worker."""
 
 
 def station(name: str, rho: float, seed: int, **settings) -> Station:
@@ -57,31 +60,50 @@ FORMULA_S = {
 }
 
 
-@pytest.fixture(scope="module")
-def runs() -> dict[str, tuple[Measured, float]]:
-    """Give what was measured at each station, and Little's sum of its worker."""
+@dataclass(frozen=True)
+class Seen:
+    """What was measured at one station, and the sum that its worker keeps for Little's law."""
+
+    measured: Measured
+    in_system_s: float
+
+
+def measure(stations: list[Station]) -> dict[str, Seen]:
+    """Measure all stations at the same time; again if the machine was too busy to tell."""
+    for _ in range(ATTEMPTS):
+        seen = measure_once(stations)
+        delay_s = np.concatenate([one.measured.overhead_s for one in seen.values()])
+        if np.quantile(delay_s, 0.99) < CALM_S:
+            break
+    return seen
+
+
+def measure_once(stations: list[Station]) -> dict[str, Seen]:
     with ExitStack() as stack:
-        workers = [stack.enter_context(running(**one.environ)) for one in STATIONS]
-        measured = fire_at_all(STATIONS, workers)
+        workers = [stack.enter_context(running(**one.environ)) for one in stations]
+        for worker in workers:
+            worker.infer(service_ms=0)  # the first request of a process takes longer than others
+
+        async def fire_at_all() -> list[Measured]:
+            pairs = zip(stations, workers, strict=True)
+            return await asyncio.gather(*(fire(one, worker.port) for one, worker in pairs))
+
+        measured = asyncio.run(fire_at_all())
         sums_s = [worker.metric("lab_in_system_seconds_total") for worker in workers]
-    names = map(str, STATIONS)
-    return dict(zip(names, zip(measured, sums_s, strict=True), strict=True))
+    return {
+        str(one): Seen(saw, sum_s)
+        for one, saw, sum_s in zip(stations, measured, sums_s, strict=True)
+    }
 
 
-def fire_at_all(stations: list[Station], workers: list[Worker]) -> list[Measured]:
-    for worker in workers:
-        worker.infer(service_ms=0)  # the first request of a process takes longer than others
-
-    async def fire_together() -> list[Measured]:
-        pairs = zip(stations, workers, strict=True)
-        return await asyncio.gather(*(fire(one, worker.port) for one, worker in pairs))
-
-    return asyncio.run(fire_together())
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Seen]:
+    return measure(STATIONS)
 
 
 @pytest.mark.parametrize("station", STATIONS, ids=str)
 def test_the_mean_is_the_one_of_the_trace_twin(runs, station):
-    measured, _ = runs[str(station)]
+    measured = runs[str(station)].measured
     expected = twin(station, measured)
     assert abs(measured.mean_s - expected.mean_s) <= 0.03 * expected.mean_s + 0.002
     assert 1 - measured.ok.mean() == pytest.approx(expected.refused_share, abs=0.01)
@@ -89,7 +111,7 @@ def test_the_mean_is_the_one_of_the_trace_twin(runs, station):
 
 @pytest.mark.parametrize("station", STATIONS, ids=str)
 def test_the_mean_is_where_chance_puts_that_of_the_formula(runs, station):
-    measured, _ = runs[str(station)]
+    measured = runs[str(station)].measured
     mean_s, refused = sampling_bands(station)
     assert measured.mean_s - 0.002 <= mean_s.high
     assert measured.mean_s >= mean_s.low
@@ -102,49 +124,50 @@ def test_the_mean_is_where_chance_puts_that_of_the_formula(runs, station):
 
 @pytest.mark.parametrize("station", STATIONS, ids=str)
 def test_littles_law_holds(runs, station):
-    measured, in_system_s = runs[str(station)]
+    seen = runs[str(station)]
+    measured = seen.measured
     response_s = (measured.queue_s + measured.service_s)[measured.ok]
-    assert in_system_s == pytest.approx(response_s.sum(), rel=0.01)
+    assert seen.in_system_s == pytest.approx(response_s.sum(), rel=0.01)
+
+
+FREE = [
+    Station(
+        distribution,
+        0.05,
+        Settings(distribution=distribution, slots=1024, service_ms=500, cv=0.5, seed=7),
+        n=2000,
+    )
+    for distribution in ("exponential", "lognormal")
+]
+"""Requests that never wait, about a hundred a second."""
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict[str, np.ndarray]:
-    """Give latencies, in seconds, of requests that never wait."""
-    made = [
-        station("free", 0.05, 7, distribution=distribution, slots=1024, service_ms=200, cv=0.5)
-        for distribution in ("exponential", "lognormal")
-    ]
-    made = [Station(one.name, one.rho, one.settings, 2000) for one in made]
-    with ExitStack() as stack:
-        workers = [stack.enter_context(running(**one.environ)) for one in made]
-        measured = fire_at_all(made, workers)
-    return {
-        one.settings.distribution: seen.latency_s for one, seen in zip(made, measured, strict=True)
-    }
+def alone() -> dict[str, Seen]:
+    return measure(FREE)
+
+
+@pytest.mark.parametrize("station", FREE, ids=str)
+def test_the_measured_service_time_is_the_configured_one(alone, station):
+    mean_s = station.services_s.mean()
+    assert abs(alone[str(station)].measured.mean_s - mean_s) <= 0.001 + 0.01 * mean_s
 
 
 def exponential_cdf(t: np.ndarray) -> np.ndarray:
-    return 1 - np.exp(-t / 0.2)
+    return 1 - np.exp(-t / 0.5)
 
 
 def lognormal_cdf(t: np.ndarray) -> np.ndarray:
     variance = math.log1p(0.5**2)
-    z = (np.log(t / 0.2) + variance / 2) / math.sqrt(variance)
+    z = (np.log(t / 0.5) + variance / 2) / math.sqrt(variance)
     return np.array([0.5 * (1 + math.erf(one / math.sqrt(2))) for one in z])
 
 
 @pytest.mark.parametrize(
-    ("distribution", "cdf", "cv"),
-    [("exponential", exponential_cdf, 1.0), ("lognormal", lognormal_cdf, 0.5)],
+    ("station", "cdf"), [(FREE[0], exponential_cdf), (FREE[1], lognormal_cdf)], ids=str
 )
-def test_measured_service_times_follow_the_distribution_asked_for(alone, distribution, cdf, cv):
-    latency_s = np.sort(alone[distribution])
-    n = len(latency_s)
-    assert n == 2000
-    chance = 3 * cv / math.sqrt(n)  # three standard errors
-    assert abs(latency_s.mean() - 0.2) <= 0.001 + (0.01 + chance) * 0.2
-    at = cdf(latency_s)
-    distance = max(
-        (at - np.arange(n) / n).max(), (np.arange(1, n + 1) / n - at).max()
-    )  # Kolmogorov and Smirnov
-    assert distance < 1.63 / math.sqrt(n)
+def test_measured_service_times_follow_the_distribution_asked_for(alone, station, cdf):
+    at = cdf(np.sort(alone[str(station)].measured.latency_s))
+    n = len(at)
+    distance = max((at - np.arange(n) / n).max(), (np.arange(1, n + 1) / n - at).max())
+    assert distance < 1.63 / math.sqrt(n)  # Kolmogorov and Smirnov, at 1 %
