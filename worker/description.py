@@ -54,6 +54,12 @@ def anything() -> Schema:
     return answers("Object")
 
 
+def text_answer() -> Schema:
+    """Describe a route that answers with plain text."""
+    content = {"text/plain": {"schema": _STRING}}
+    return {"responses": {"200": {"description": "Answered", "content": content}}}
+
+
 def ready() -> Schema:
     """Describe a route that answers 503 with the same body as 200."""
     described = anything()

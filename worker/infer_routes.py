@@ -22,28 +22,28 @@ class InferRoutes:
         self._serving = serving
         self._lifecycle = lifecycle
 
-    async def live(self) -> Response:
+    async def live(self, _request: Request) -> Response:
         """Tell that the process answers. True from the start, before the model is loaded."""
         return respond(encode({"live": True}))
 
-    async def ready(self) -> Response:
+    async def ready(self, _request: Request) -> Response:
         """Tell whether to send requests here: the model is loaded and the end is not near."""
         ready = self._lifecycle.ready
         return respond(encode({"ready": ready}), 200 if ready else 503)
 
-    async def server(self) -> Response:
+    async def server(self, _request: Request) -> Response:
         """Name the server and what it can do beyond the protocol."""
         return respond(encode(repository.server_metadata(self._model.version)))
 
-    async def model(self) -> Response:
+    async def model(self, _request: Request) -> Response:
         """Name the model's inputs and outputs."""
         return respond(encode(repository.model_metadata(self._model)))
 
-    async def config(self) -> Response:
+    async def config(self, _request: Request) -> Response:
         """Give the model's configuration, as Triton would."""
         return respond(encode(repository.model_config(self._model)))
 
-    async def stats(self) -> Response:
+    async def stats(self, _request: Request) -> Response:
         """Give sums of counts and times over all requests since the start."""
         return respond(encode(self._serving.statistics.told(self._model)))
 

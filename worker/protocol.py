@@ -120,7 +120,7 @@ def decode(body: bytes, model: ModelSpec, json_length: str | None = None) -> Inf
     inputs = _inputs(request, blob, model)
     return InferRequest(
         id=take(request, "id", str),
-        outputs=_outputs(request, inputs),
+        outputs=_outputs(request, inputs, in_json=not blob),
         wishes=Wishes.of(request),
     )
 
@@ -246,7 +246,7 @@ def _parameters(described: dict[str, Any], place: str) -> dict[str, Any]:
     return parameters
 
 
-def _outputs(request: dict[str, Any], inputs: Sequence[Tensor]) -> list[Output]:
+def _outputs(request: dict[str, Any], inputs: Sequence[Tensor], *, in_json: bool) -> list[Output]:
     """Make the outputs that are asked for; all of them where none is named."""
     parameters = take(request, "parameters", dict) or {}
     binary = take(parameters, "binary_data_output", bool, "parameters.") or False
@@ -262,7 +262,7 @@ def _outputs(request: dict[str, Any], inputs: Sequence[Tensor]) -> list[Output]:
     else:
         outputs = [_output(wish, values, binary, n) for n, wish in enumerate(wanted)]
     for output in outputs:
-        if not output.binary:
+        if not (in_json or output.binary):
             output.tensor.elements()  # refuses now, before service, what JSON cannot express
     return outputs
 

@@ -25,7 +25,7 @@ class TextRoutes:
         self._serving = serving
         self._created = int(time.time())
 
-    async def models(self) -> Response:
+    async def models(self, _request: Request) -> Response:
         """List the models: there is one."""
         return respond(encode(completions.models(self._model.name, self._created)))
 
