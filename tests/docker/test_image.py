@@ -1,8 +1,12 @@
 """The worker's image in a real container, under exactly what the manifests allow a pod."""
 
+import hashlib
+import io
+import json
 import os
 import shutil
 import subprocess
+import tarfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -114,6 +118,30 @@ def pod(engine: docker.DockerClient, image: Image) -> Iterator[Pod]:
 def test_the_image_adds_at_most_60_mib_to_its_base(engine, image):
     base = engine.images.get(parse((ROOT / "worker" / "Dockerfile").read_text(), "it")[-1].base)
     assert image.attrs["Size"] - base.attrs["Size"] <= 60 * MIB
+
+
+def contents(image: Image) -> dict[str, tuple[int, str]]:
+    """Give every file of the image's own layers with its mode and a hash of its content."""
+    saved = io.BytesIO(b"".join(image.save()))
+    found: dict[str, tuple[int, str]] = {}
+    with tarfile.open(fileobj=saved) as archive:
+        (about,) = json.load(archive.extractfile("manifest.json"))
+        for layer in about["Layers"][1:]:
+            with tarfile.open(fileobj=archive.extractfile(layer)) as files:
+                for entry in filter(tarfile.TarInfo.isfile, files):
+                    digest = hashlib.sha256(files.extractfile(entry).read()).hexdigest()
+                    found[entry.name] = (entry.mode, digest)
+    return found
+
+
+def test_a_second_build_gives_the_same_files(engine, image):
+    again, _ = engine.images.build(path=str(ROOT / "worker"), nocache=True, rm=True, forcerm=True)
+    try:
+        first = contents(image)
+        assert "app/worker/app.py" in first
+        assert contents(again) == first
+    finally:
+        engine.images.remove(again.id, force=True)
 
 
 def test_the_image_runs_as_a_number_without_a_shell_and_says_what_it_is(image):
