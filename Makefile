@@ -37,9 +37,8 @@ lint: $(READY)  ## Style, types and the direction of the arrows
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## The benchmarks, side by side; writes build/bench*.json
+bench: $(READY)  ## The benchmarks, side by side; writes build/bench.json
 	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench.worker
 
 notebooks: $(READY)  ## Run the notebooks and save them with their outputs
 	$(BIN)/lab run --save

@@ -1,15 +1,9 @@
 """The worker's budgets: CPU to ready, CPU per request beside a bare FastAPI handler, memory.
 
-    python -m tests.bench.worker [REQUESTS]
-
-Prints figures beside their goals and writes build/bench-worker.json.
-
 Ratios are paired: worker and bare handler take turns in one run, so that a busy machine slows both.
 """
 
 import json
-import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from lab_utils.settings import project_root
+from tests.bench.rows import Row, at_most
 from tests.tools.workers import BODY, INFER, Client, Worker, running
 
 REQUESTS = 20_000
@@ -126,28 +120,11 @@ def measure_memory(mode: str, requests: int) -> tuple[float, float]:
         return resident_mib(worker), resident_mib(worker) - early_mib
 
 
-def measure(requests: int) -> Iterator[tuple[str, float, float]]:
-    """Give name, figure and goal of each budget."""
-    yield "CPU to ready (s)", statistics.median(measure_start_s()), 0.6
-    yield "CPU per request / bare handler", statistics.median(measure_ratio()), 1.3
+def bench() -> Iterator[Row]:
+    """Measure each budget."""
+    yield at_most("CPU to ready", measure_start_s(), "CPU-s", 0.6)
+    yield at_most("CPU per request beside a bare handler", measure_ratio(), "x", 1.3)
     for mode in MODES:
-        resident, growth = measure_memory(mode, requests)
-        yield f"resident memory, {mode} (MiB)", resident, 48.0
-        yield f"growth after the first quarter, {mode} (MiB)", growth, 0.5
-
-
-def main() -> None:
-    requests = int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {requests} requests a mode")
-    figures = {}
-    for name, value, goal in measure(requests):
-        verdict = "ok" if value <= goal else "MISSED"
-        print(f"{name:44} {value:8.2f}  goal {goal:8.2f}  {verdict}", flush=True)
-        figures[name] = {"value": value, "goal": goal}
-    target = project_root() / "build" / "bench-worker.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        resident, growth = measure_memory(mode, REQUESTS)
+        yield at_most(f"resident memory, {mode}", resident, "MiB", 48.0)
+        yield at_most(f"growth after the first quarter, {mode}", growth, "MiB", 0.5)
