@@ -202,7 +202,7 @@ def _violation(mode: str, obj: Object, pod: Object, reader: Reader) -> str:
     return message(level, found) if found else ""
 
 
-_TEMPLATED = ("Deployment", "ReplicaSet")
+_TEMPLATED = ("Deployment", "Job", "ReplicaSet")
 _ON_CREATE: dict[str, tuple[Plugin, ...]] = {
     "Pod": (_require_runtime_class, _add_priority, _add_service_account, _add_tolerations,
             _enforce_pod_security),

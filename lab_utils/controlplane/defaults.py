@@ -51,6 +51,26 @@ DEFAULTS: Mapping[str, Object] = MappingProxyType({
     "V1ReplicaSet": {"spec": {}, "status": {"replicas": 0}},
     "V1ReplicaSetSpec": {"replicas": 1},
     "V1PodTemplateSpec": {"metadata": {}, "spec": {}},
+    "V1Job": {"spec": {}, "status": {}},
+    "V1JobSpec": {
+        "parallelism": 1, "backoffLimit": 6, "completionMode": "NonIndexed",
+        "manualSelector": False, "suspend": False, "podReplacementPolicy": "TerminatingOrFailed",
+        "template": {},
+    },
+    "V2HorizontalPodAutoscaler": {"spec": {}, "status": {}},
+    "V2HorizontalPodAutoscalerSpec": {"minReplicas": 1, "metrics": [{
+        "type": "Resource", "resource": {
+            "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+    }]},
+    "V2HorizontalPodAutoscalerBehavior": {
+        "scaleUp": {"stabilizationWindowSeconds": 0, "policies": [
+            {"type": "Pods", "value": 4, "periodSeconds": 15},
+            {"type": "Percent", "value": 100, "periodSeconds": 15},
+        ]},
+        "scaleDown": {"policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]},
+    },
+    "V2HPAScalingRules": {"selectPolicy": "Max"},
+    "V2HorizontalPodAutoscalerStatus": {"desiredReplicas": 0, "currentMetrics": None},
     "V1Lease": {"spec": {}},
     "V1NetworkPolicy": {"spec": {}},
     "V1NetworkPolicySpec": {"podSelector": {}},
@@ -141,6 +161,29 @@ def _strategy(strategy: Object) -> None:
         rolling.setdefault("maxSurge", "25%")
 
 
+def _job(job: Object) -> None:
+    """Give a Job without labels those of its pods."""
+    labels = job.get("spec", {}).get("template", {}).get("metadata", {}).get("labels")
+    metadata = job.setdefault("metadata", {})
+    if labels and not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
+
+
+def _job_spec(spec: Object) -> None:
+    if "parallelism" not in spec:
+        spec.setdefault("completions", 1)
+    if "backoffLimitPerIndex" in spec:
+        spec.setdefault("backoffLimit", 2**31 - 1)
+    if "podFailurePolicy" in spec:
+        spec.setdefault("podReplacementPolicy", "Failed")
+
+
+def _scaling_behavior(behavior: Object) -> None:
+    """Complete what one direction says with the defaults of that direction."""
+    for direction, rules in DEFAULTS["V2HorizontalPodAutoscalerBehavior"].items():
+        behavior[direction] = copy.deepcopy(rules) | behavior.get(direction, {})
+
+
 def _service_spec(spec: Object) -> None:
     kind = spec.get("type", "ClusterIP")
     for port in spec.get("ports", []):
@@ -178,7 +221,8 @@ def _namespace(namespace: Object) -> None:
 
 _RULES: Mapping[str, Callable[[Object], None]] = MappingProxyType({
     "V1Container": _container, "V1Pod": _pod, "V1PodSpec": _pod_spec, "V1Volume": _volume,
-    "V1DeploymentStrategy": _strategy,
+    "V1DeploymentStrategy": _strategy, "V1Job": _job, "V1JobSpec": _job_spec,
+    "V2HorizontalPodAutoscalerBehavior": _scaling_behavior,
     "V1ServiceSpec": _service_spec, "V1NetworkPolicySpec": _network_policy_spec,
     "V1Secret": _secret, "V1Namespace": _namespace,
 })  # fmt: skip

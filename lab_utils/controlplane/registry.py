@@ -15,6 +15,7 @@ from lab_utils.controlplane.apply import record_update, server_side_apply
 from lab_utils.controlplane.defaults import set_defaults
 from lab_utils.controlplane.deletion import DeleteOptions
 from lab_utils.controlplane.expiry import EventExpiry
+from lab_utils.controlplane.joblabels import select_own_pods
 from lab_utils.controlplane.kinds import BY_NAME, Kind
 from lab_utils.controlplane.parsing import APPLY_PATCH
 from lab_utils.controlplane.patching import named, patched
@@ -176,6 +177,8 @@ class Registry:
         row = write.row
         new = strategy.prepare_create(row, obj, self.clock(), dry_run=write.dry_run)
         self._generate_name(row, new["metadata"])
+        if row.name == "Job":
+            select_own_pods(new)
         new = self._record(write, None, set_defaults(row.name, new))
         admission.admit_create(row, new, self)
         self._check(row, new, None)

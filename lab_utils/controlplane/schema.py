@@ -24,7 +24,7 @@ _OMITTED_ZEROS = frozenset({
     "unschedulable", "publishNotReadyAddresses", "minReadySeconds", "hostPort", "nodePort",
     "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas",
     "fullyLabeledReplicas", "observedGeneration", "initialDelaySeconds", "count",
-    "active", "succeeded", "failed", "healthCheckNodePort",
+    "active", "succeeded", "failed", "healthCheckNodePort", "currentReplicas",
 })  # fmt: skip
 # Strings that are pointers in Go, or always written: "" is a value.
 _KEPT_EMPTY = frozenset({("DiscoveryV1EndpointPort", "name"), ("V1Volume", "name")})

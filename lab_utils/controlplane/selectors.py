@@ -210,13 +210,17 @@ def _not_selectable(kind: Kind, path: str) -> ApiError:
 def _field(obj: Object, path: str) -> str:
     """Give a field as text; what is absent is empty, as a Go zero value prints."""
     value: object = obj
-    for step in path.split("."):
+    for step in _ELSEWHERE.get(path, path).split("."):
         value = value.get(step) if isinstance(value, dict) else None
     if path == "source" and isinstance(value, dict):
         value = value.get("component") or obj.get("reportingComponent")
     if value is None:
-        return "false" if path in _BOOLEAN_FIELDS else ""
+        return _ZEROS.get(path, "")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_BOOLEAN_FIELDS = {"spec.unschedulable", "spec.hostNetwork"}
+_ELSEWHERE = {"status.successful": "status.succeeded"}
+_ZEROS = {
+    "spec.unschedulable": "false", "spec.hostNetwork": "false",
+    "status.replicas": "0", "status.successful": "0",
+}  # fmt: skip

@@ -8,6 +8,7 @@ https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/printers/internalversi
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from lab_utils.controlplane.kinds import Kind
@@ -16,7 +17,7 @@ from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.timestamps import human_duration, parse_rfc3339
 
 _NONE, _UNKNOWN, _UNSET = "<none>", "<unknown>", "<unset>"
-_SHOWN_ENDPOINTS = 3
+_SHOWN_ENDPOINTS, _SHOWN_METRICS = 3, 2
 Cell = Callable[[Object, float], Any]
 
 
@@ -195,6 +196,61 @@ def _deployment_ready(deployment: Object, _now: float) -> str:
     return f"{ready}/{deployment['spec']['replicas']}"
 
 
+_JOB_STATUSES = (
+    ("Complete", "Complete"), ("Failed", "Failed"), ("", "Terminating"), ("Suspended", "Suspended"),
+    ("FailureTarget", "FailureTarget"), ("SuccessCriteriaMet", "SuccessCriteriaMet"),
+)  # fmt: skip
+
+
+def _job_status(job: Object, _now: float) -> str:
+    conditions = job.get("status", {}).get("conditions") or ()
+    seen = {one["type"] for one in conditions if one["status"] == "True"}
+    seen |= {""} if "deletionTimestamp" in job["metadata"] else set()
+    return next((text for condition, text in _JOB_STATUSES if condition in seen), "Running")
+
+
+def _job_completions(job: Object, _now: float) -> str:
+    done, spec = job.get("status", {}).get("succeeded", 0), job["spec"]
+    if spec.get("completions") is not None:
+        return f"{done}/{spec['completions']}"
+    parallelism = spec.get("parallelism", 0)
+    return f"{done}/1 of {parallelism}" if parallelism > 1 else f"{done}/1"
+
+
+def _job_duration(job: Object, now: float) -> str:
+    status = job.get("status", {})
+    if not status.get("startTime"):
+        return ""
+    end = status.get("completionTime")
+    return _age(status["startTime"], parse_rfc3339(end).timestamp() if end else now)
+
+
+def _scale_target(autoscaler: Object, _now: float) -> str:
+    target = autoscaler["spec"]["scaleTargetRef"]
+    return f"{target['kind']}/{target['name']}"
+
+
+def _scaling_targets(autoscaler: Object, _now: float) -> str:
+    """List what an autoscaler sees against what it wants: `cpu: 10%/60%`."""
+    metrics = autoscaler["spec"].get("metrics") or ()
+    seen = autoscaler.get("status", {}).get("currentMetrics") or ()
+    shown = [_scaling_target(*pair) for pair in zip_longest(metrics, seen[: len(metrics)])]
+    more = len(shown) - _SHOWN_METRICS
+    text = ", ".join(shown[:_SHOWN_METRICS])
+    return f"{text} + {more} more..." if more > 0 else text or _NONE
+
+
+def _scaling_target(wanted: Object, seen: Object | None) -> str:
+    source = wanted["type"][0].lower() + wanted["type"][1:]
+    rule, current = wanted[source], (seen or {}).get(source, {}).get("current", {})
+    name = f"{rule['name']}: " if "name" in rule else ""
+    for key, unit in (("averageUtilization", "%"), ("averageValue", ""), ("value", "")):
+        if key in rule["target"]:
+            left = f"{current[key]}{unit}" if key in current else _UNKNOWN
+            return f"{name}{left}/{rule['target'][key]}{unit}"
+    return f"{name}{_UNKNOWN}/<auto>"
+
+
 def _event_object(event: Object, _now: float) -> str:
     """Name what an event is about: `pod/web`."""
     about = event["involvedObject"]
@@ -278,6 +334,16 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         _NAME, Column("Desired", _field("spec.replicas", 0), type="integer"),
         Column("Current", _field("status.replicas", 0), type="integer"),
         Column("Ready", _field("status.readyReplicas", 0), type="integer"), _AGE, *_WORKLOAD,
+    ),
+    "Job": (
+        _NAME, Column("Status", _job_status), Column("Completions", _job_completions),
+        Column("Duration", _job_duration), _AGE, *_WORKLOAD,
+    ),
+    "HorizontalPodAutoscaler": (
+        _NAME, Column("Reference", _scale_target), Column("Targets", _scaling_targets),
+        Column("MinPods", _text("spec.minReplicas", _UNSET)),
+        Column("MaxPods", _field("spec.maxReplicas", 0)),
+        Column("Replicas", _field("status.currentReplicas", 0)), _AGE,
     ),
     "Lease": (_NAME, Column("Holder", _field("spec.holderIdentity", "")), _AGE),
     "NetworkPolicy": (_NAME, Column("Pod-Selector", _selector), _AGE),

@@ -1,9 +1,9 @@
 """Which objects the cluster takes, and what may be changed of them.
 
-Hides the rules behind one call; their texts are Kubernetes' own. `metadata`, `pods`, `containers`
-and `objects` hold one row per field and the functions that look at several fields, `changes` what
-looks at the object before. Runs after the defaults, sees one object and its predecessor, and never
-reads another.
+Hides the rules behind one call; their texts are Kubernetes' own. `metadata`, `pods`, `containers`,
+`objects`, `batch` and `autoscaling` hold one row per field and the functions that look at several
+fields, `changes` what looks at the object before. Runs after the defaults, sees one object and its
+predecessor, and never reads another.
 
 Source:
     k8s.io/kubernetes/pkg/apis/<group>/validation
@@ -15,6 +15,8 @@ from typing import Any
 from lab_utils.controlplane import shapes
 from lab_utils.controlplane.status import Cause, Object
 from lab_utils.controlplane.validation import causes, formats
+from lab_utils.controlplane.validation.autoscaling import AUTOSCALING
+from lab_utils.controlplane.validation.batch import BATCH
 from lab_utils.controlplane.validation.changes import CHANGES
 from lab_utils.controlplane.validation.checks import Rows, text
 from lab_utils.controlplane.validation.containers import CONTAINERS
@@ -24,7 +26,7 @@ from lab_utils.controlplane.validation.pods import PODS
 
 __all__ = ["validate"]
 
-FIELDS: Rows = {**METADATA, **PODS, **CONTAINERS, **OBJECTS}
+FIELDS: Rows = {**METADATA, **PODS, **CONTAINERS, **OBJECTS, **BATCH, **AUTOSCALING}
 _LABEL_NAMES = ("Service", "Namespace")
 
 

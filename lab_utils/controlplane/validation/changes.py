@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from lab_utils.controlplane.status import Cause, Object
 from lab_utils.controlplane.validation import causes
+from lab_utils.controlplane.validation.batch import changed_job
 from lab_utils.controlplane.validation.checks import at_least_zero
 
 Comparison = Callable[[Object, Object], Iterator[Cause]]
@@ -98,7 +99,7 @@ def _diff(before: Object, after: Object) -> str:
 
 CHANGES: Mapping[str, Comparison] = MappingProxyType({
     "ConfigMap": _data, "Deployment": _deployment, "EndpointSlice": _address_type,
-    "Node": _pod_network, "Pod": _pod, "ReplicaSet": _selector, "Secret": _data,
+    "Job": changed_job, "Node": _pod_network, "Pod": _pod, "ReplicaSet": _selector, "Secret": _data,
     "Service": _cluster_ip,
 })  # fmt: skip
 """Kind -> check of a new object against the one it takes the place of."""

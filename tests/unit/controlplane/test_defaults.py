@@ -10,7 +10,8 @@ from tests.tools.golden import REFERENCE
 
 CASES = sorted((REFERENCE / "defaulting").glob("*.input.yaml"))
 METADATA = ("uid", "creationTimestamp", "generation", "namespace", "name")
-# What others add: admission (service account, tolerations, priority) and allocation (Services).
+# What others add: admission (service account, tolerations, priority), allocation (Services) and
+# the labels of a Job's pods.
 ADMITTED = ("serviceAccountName", "serviceAccount", "tolerations", "priority", "preemptionPolicy")
 ALLOCATED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort")
 
@@ -21,6 +22,13 @@ def without_the_work_of_others(obj: dict) -> dict:
     spec = obj.get("spec", {})
     if obj["kind"] == "Pod":
         _without_admission(spec)
+    elif obj["kind"] == "Job":
+        for holder, name in (
+            (obj["metadata"], "labels"),
+            (spec, "selector"),
+            (spec["template"]["metadata"], "labels"),
+        ):
+            holder.pop(name, None)
     elif obj["kind"] == "Service":
         for name in ALLOCATED:
             spec.pop(name, None)

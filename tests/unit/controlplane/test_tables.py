@@ -95,3 +95,30 @@ def test_many_endpoints_are_shortened() -> None:
     shown = cells("EndpointSlice", {"metadata": {}, "endpoints": addresses, "ports": []})
     assert shown["Endpoints"] == "127.0.0.0,127.0.0.1,127.0.0.2 + 2 more..."
     assert shown["Ports"] == "<unset>"
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ({"startTime": "1970-01-01T00:00:00Z", "completionTime": "1970-01-01T00:00:08Z",
+          "succeeded": 2, "conditions": [{"type": "Complete", "status": "True"}]},
+         ["Complete", "2/2", "8s"]),
+        ({"conditions": [{"type": "Suspended", "status": "True"}]}, ["Suspended", "0/2", ""]),
+        ({"startTime": "1970-01-01T00:00:00Z"}, ["Running", "0/2", "0s"]),
+    ],
+)  # fmt: skip
+def test_a_job_says_how_far_it_has_come(status: dict, shown: list[str]) -> None:
+    row = cells("Job", {"metadata": {}, "spec": {"completions": 2}, "status": status})
+    assert [row["Status"], row["Completions"], row["Duration"]] == shown
+
+
+def test_an_autoscaler_shows_what_it_sees_and_what_it_wants() -> None:
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 3}
+    spec["metrics"] = [{"type": "Resource", "resource": cpu}]
+    blind = {"metadata": {}, "spec": spec, "status": {"currentMetrics": None}}
+    assert cells("HorizontalPodAutoscaler", blind)["Targets"] == "cpu: <unknown>/60%"
+    current = {"type": "Resource", "resource": {"name": "cpu", "current": {
+        "averageUtilization": 12, "averageValue": "6m"}}}  # fmt: skip
+    seeing = blind | {"status": {"currentMetrics": [current]}}
+    assert cells("HorizontalPodAutoscaler", seeing)["Targets"] == "cpu: 12%/60%"

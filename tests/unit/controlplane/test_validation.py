@@ -5,6 +5,7 @@ import pytest
 
 from lab_utils.controlplane import schema, shapes
 from lab_utils.controlplane.defaults import set_defaults
+from lab_utils.controlplane.joblabels import select_own_pods
 from lab_utils.controlplane.validation import FIELDS, validate
 from tests.tools.golden import Create, creates
 
@@ -13,12 +14,17 @@ NOT_HERE = {
     229: "Kubernetes quotes its internal form of a security context",
     103: "generateName is turned into a name before",
     117: "the recording abbreviates the annotation",
+    256: "a uid is in the message",
     **dict.fromkeys((269, 272, 551, 552, 553), "allocation reads the other Services"),
 }
 
 
 def prepared(case: Create) -> dict[str, Any]:
-    obj = set_defaults(case.kind, schema.drop_unknown(case.kind, case.body))
+    obj = schema.drop_unknown(case.kind, case.body)
+    if case.kind == "Job":
+        obj["metadata"]["uid"] = "0"
+        select_own_pods(obj)
+    obj = set_defaults(case.kind, obj)
     if case.namespace:
         obj.setdefault("metadata", {}).setdefault("namespace", case.namespace)
     return obj
@@ -55,6 +61,15 @@ def pod(**spec: Any) -> dict[str, Any]:
     return set_defaults("Pod", {"metadata": {"name": "p", "namespace": "ref"}, "spec": spec})
 
 
+def job(**spec: Any) -> dict[str, Any]:
+    container = {"name": "c", "image": "web:1"}
+    template = {"spec": {"containers": [container], "restartPolicy": "Never"}}
+    made = {"metadata": {"name": "j", "namespace": "ref", "uid": "0"}, "spec": {}}
+    made["spec"] = {"template": template} | spec
+    select_own_pods(made)
+    return set_defaults("Job", made)
+
+
 def config_map(**fields: Any) -> dict[str, Any]:
     return {"metadata": {"name": "imm"}, "immutable": True, "data": {"a": "1"}} | fields
 
@@ -79,6 +94,16 @@ IMMUTABLE = "Forbidden: field is immutable when `immutable` is set"
             "Service", service("10.96.1.1"), service("10.96.9.9"),
             'spec.clusterIPs[0]: Invalid value: ["10.96.9.9"]: may not change once set',
             id="clusterIP",
+        ),
+        pytest.param(
+            "Job", job(), job(completions=5, parallelism=5),
+            "spec.completions: Invalid value: 5: field is immutable", id="completions",
+        ),
+        pytest.param(
+            "Job", job(completions=1, completionMode="Indexed"),
+            job(completions=5, completionMode="Indexed"),
+            "spec.completions: Invalid value: 5: can only be modified in tandem with "
+            "spec.parallelism", id="indexed completions",
         ),
         pytest.param(
             "ConfigMap", config_map(), config_map(data={"a": "2"}), f"data: {IMMUTABLE}", id="data"
@@ -108,6 +133,20 @@ IMMUTABLE = "Forbidden: field is immutable when `immutable` is set"
 def test_what_is_fixed_after_creation_cannot_be_changed(kind, old, new, text):
     causes = validate(kind, new, old)
     assert text in [f"{cause.field}: {cause.message}" for cause in causes]
+
+
+def test_the_pods_of_a_job_are_fixed_once_it_has_begun():
+    spec = {"containers": [{"name": "c", "image": "web:2"}], "restartPolicy": "Never"}
+    changed = job(template={"spec": spec})
+    assert [one.field for one in validate("Job", changed, job())] == ["spec.template.spec"]
+    assert validate("Job", changed, job(suspend=True)) == []
+
+
+def test_an_indexed_job_needs_room_for_its_pods_names():
+    long = job(completionMode="Indexed", completions=10)
+    long["metadata"]["name"] = "x" * 62
+    select_own_pods(long)
+    assert "metadata.name" in [one.field for one in validate("Job", long, None)]
 
 
 def test_another_command_in_a_pod_is_refused_with_the_difference():
