@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         pattern=_IMAGE,
         description="an image reference such as python:3.13-slim",
     )
+    cluster_file: Path = Field(
+        Path("manifests/kind-cluster.yaml"),
+        description="a Kind configuration such as manifests/kind-cluster-fast.yaml",
+    )
     http_port: int | None = Field(
         None, ge=1, le=65533, description="a port number from 1 to 65533; the next two are used too"
     )
@@ -157,6 +161,11 @@ def _private(path: Path, *, writable: bool = False) -> Path:
     if writable and not os.access(path, os.W_OK | os.X_OK):
         raise PermissionError(0, "it is not writable")
     return path
+
+
+def cluster_file(settings: Settings) -> Path:
+    """Give the Kind configuration that both backends read; a relative path is the project's."""
+    return project_root() / settings.cluster_file.expanduser()
 
 
 def project_root() -> Path:

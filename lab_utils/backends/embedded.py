@@ -15,6 +15,7 @@ from urllib.parse import quote
 from lab_utils.backends.admin_client import AdminClient
 from lab_utils.backends.base import SIGNALS, Fidelity, Image, Progress
 from lab_utils.backends.image_store import ImageStore
+from lab_utils.backends.kubeadm import read_knobs
 from lab_utils.backends.rootfs import Assembly, Tree
 from lab_utils.backends.topology import host_ports, node_specs, read_cluster_file, require_free
 from lab_utils.controlplane import launch
@@ -28,7 +29,7 @@ from lab_utils.errors import (
     ImageError,
     InvalidInput,
 )
-from lab_utils.settings import Settings, cluster_root, project_root, show_path
+from lab_utils.settings import Settings, cluster_file, cluster_root, show_path
 from lab_utils.waiting import wait_for
 
 _PORT_WITHIN_S = 5.0
@@ -60,9 +61,11 @@ class EmbeddedBackend:
                 f"The embedded cluster needs Linux, and this is {sys.platform}: each of its pods "
                 "has a loopback address of its own. Use Kind, or Linux in WSL 2 or elsewhere."
             )
-        config = self._config()
+        config, ignored = self._config()
         if not self.is_running():
             require_free(config.host_ports.values())
+            for setting in ignored:
+                progress(f"Not done by the embedded cluster: {setting}")
         launch.start(self._layout.root, config, progress)
 
     def stop(self) -> None:
@@ -81,7 +84,7 @@ class EmbeddedBackend:
             "cluster": self._settings.cluster,
             "server": endpoint and f"https://127.0.0.1:{endpoint.port}",
             "network": endpoint and f"127.{endpoint.octet}.0.0/16",
-            "nodes": [node.name for node in self._config().nodes],
+            "nodes": [node.name for node in self._config()[0].nodes],
         }
 
     def build_image(
@@ -193,19 +196,23 @@ class EmbeddedBackend:
             )
         return endpoint
 
-    def _config(self) -> ClusterConfig:
-        content = read_cluster_file(project_root() / "manifests" / "kind-cluster.yaml")
+    def _config(self) -> tuple[ClusterConfig, tuple[str, ...]]:
+        """Give what the cluster file asks for, and what of it the cluster does not know."""
+        path = cluster_file(self._settings)
+        content = read_cluster_file(path)
         nodes = tuple(
             NodeConfig(spec.name, index, spec.control_plane, spec.labels)
             for index, spec in enumerate(node_specs(content, self._settings.cluster), start=1)
         )
         wanted = self._settings.http_port
-        return ClusterConfig(
+        config = ClusterConfig(
             name=self._settings.cluster,
             run_id=secrets.token_hex(8),
             nodes=nodes,
             host_ports={} if wanted is None else host_ports(wanted),
         )
+        knobs = read_knobs(content, show_path(path))
+        return knobs.apply_to(config), knobs.ignored
 
 
 _FIDELITY = (

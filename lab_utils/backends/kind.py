@@ -35,7 +35,7 @@ from lab_utils.backends.topology import (
 )
 from lab_utils.controlplane.config import write_atomically
 from lab_utils.errors import ClusterError, InvalidInput, NotFound
-from lab_utils.settings import Settings, cluster_root, project_root
+from lab_utils.settings import Settings, cluster_file, cluster_root
 
 Verdict = Literal["create", "attach", "half-made", "foreign"]
 
@@ -119,7 +119,7 @@ class KindBackend:
     def _create(self, progress: Progress) -> None:
         first = self._settings.http_port or NODE_PORTS[0]
         require_free(host_ports(first).values())
-        content = read_cluster_file(project_root() / "manifests" / "kind-cluster.yaml")
+        content = read_cluster_file(cluster_file(self._settings))
         cluster_root(self._settings, self.name)  # stop() has removed it
         write_atomically(self._config, yaml.safe_dump(with_host_ports(content, first)))
         Made().save(self._note)

@@ -6,7 +6,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-contro
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lab_utils.controlplane.kinds import Kind
@@ -28,7 +28,8 @@ _LEVELS = ("baseline", "restricted")
 class Reader(Protocol):
     """What admission needs of the registry."""
 
-    toleration_s: int
+    tolerations_s: Mapping[str, int]
+    """Default tolerationSeconds by taint."""
 
     def find(self, kind: str, namespace: str, name: str) -> Object | None:
         """Give an object, None when there is none."""
@@ -124,14 +125,14 @@ def _token_sources() -> Object:
 
 def _add_tolerations(pod: Object, reader: Reader) -> None:
     tolerations = pod["spec"].get("tolerations", [])
-    for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
+    for key, seconds in reader.tolerations_s.items():
         if any(
             one.get("key", "") in ("", key) and one.get("effect", "") in ("", "NoExecute")
             for one in tolerations
         ):
             continue
         added = {"key": key, "operator": "Exists", "effect": "NoExecute"}
-        tolerations = [*tolerations, added | {"tolerationSeconds": reader.toleration_s}]
+        tolerations = [*tolerations, added | {"tolerationSeconds": seconds}]
     pod["spec"]["tolerations"] = tolerations
 
 

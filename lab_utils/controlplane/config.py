@@ -15,6 +15,10 @@ RUN_MARK = "LAB_CLUSTER_RUN"
 NODE_MARK = "LAB_CLUSTER_NODE"
 """Environment variable of a kubelet and its containers: `<run id>/<node>`."""
 
+NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+DEFAULT_TOLERATIONS_S = {NOT_READY: 300, UNREACHABLE: 300}
+"""How long a pod that says nothing about it stays on a node with one of these taints."""
 ADMIN = "kubernetes-admin"
 API_SERVER = "kube-apiserver"
 
@@ -41,10 +45,15 @@ class ClusterConfig:
     node_monitor_period_s: float = 5.0
     node_monitor_grace_period_s: float = 50.0
     node_lease_duration_s: float = 40.0
-    node_lease_renew_s: float = 10.0
-    default_toleration_s: int = 300
+    node_status_update_s: float = 10.0
+    default_tolerations_s: dict[str, int] = field(default_factory=DEFAULT_TOLERATIONS_S.copy)
     idle_stop_s: float = 4 * 3600.0
     max_pods: int = 110
+
+    @property
+    def node_lease_renew_s(self) -> float:
+        """Tell how often a kubelet renews its Lease: four times in its duration."""
+        return self.node_lease_duration_s / 4
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

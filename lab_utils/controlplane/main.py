@@ -69,7 +69,7 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    registry = Registry(Store(), toleration_s=config.default_toleration_s)
+    registry = Registry(Store(), tolerations_s=config.default_tolerations_s)
     supervisor = Supervisor(layout, config)
     proxy = NodePortProxy(registry, config, supervisor.is_off)
     forwarder = Forwarder(layout, registry)

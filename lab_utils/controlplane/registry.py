@@ -7,11 +7,13 @@ ownership, admission, validation, allocation, commit); each step is a module of 
 Objects that come out belong to the store: copy.deepcopy before you edit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lab_utils.controlplane import admission, allocation, deletion, strategy, subresources
 from lab_utils.controlplane.apply import record_update, server_side_apply
+from lab_utils.controlplane.config import DEFAULT_TOLERATIONS_S
 from lab_utils.controlplane.defaults import set_defaults
 from lab_utils.controlplane.deletion import DeleteOptions
 from lab_utils.controlplane.expiry import EventExpiry
@@ -39,10 +41,16 @@ class _Write:
 class Registry:
     """Create, change and delete objects as an API server does."""
 
-    def __init__(self, store: Store, clock: Clock = utc_now, *, toleration_s: int = 300) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock = utc_now,
+        *,
+        tolerations_s: Mapping[str, int] = DEFAULT_TOLERATIONS_S,
+    ) -> None:
         self.store = store
         self.clock = clock
-        self.toleration_s = toleration_s
+        self.tolerations_s = tolerations_s
         self._events = EventExpiry(store)
 
     def find(self, kind: str, namespace: str, name: str) -> Object | None:

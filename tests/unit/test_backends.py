@@ -134,6 +134,6 @@ def test_fidelity_names_each_aspect_once(tmp_path):
 
 
 def test_an_embedded_cluster_takes_any_port_unless_one_is_demanded(tmp_path):
-    free = EmbeddedBackend(load_settings(state_dir=tmp_path))._config()
-    fixed = EmbeddedBackend(load_settings(state_dir=tmp_path, http_port=31000))._config()
+    free = EmbeddedBackend(load_settings(state_dir=tmp_path))._config()[0]
+    fixed = EmbeddedBackend(load_settings(state_dir=tmp_path, http_port=31000))._config()[0]
     assert (free.host_ports, fixed.host_ports) == ({}, {30080: 31000, 30081: 31001, 30082: 31002})

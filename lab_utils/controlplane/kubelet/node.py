@@ -23,7 +23,6 @@ KUBELET_PORT = 10250
 _NODES = "/api/v1/nodes"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-_STATUS_PERIOD_S = 10.0
 _ENOUGH_MEMORY = "kubelet has sufficient memory available"
 _CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", _ENOUGH_MEMORY),
@@ -69,7 +68,7 @@ class Node:
 
     async def keep_status(self) -> None:
         """Register, then compare and correct the status until cancelled."""
-        await _keep(self._sync, _STATUS_PERIOD_S)
+        await _keep(self._sync, self._config.node_status_update_s)
 
     async def keep_lease(self) -> None:
         """Renew the Lease until cancelled."""

@@ -20,7 +20,7 @@ async def hasty(config: ClusterConfig) -> AsyncIterator[Cluster]:
     cluster = make_cluster(
         replace(config, node_monitor_grace_period_s=0.2, node_monitor_period_s=0.05)
     )
-    cluster.registry.toleration_s = 1
+    cluster.registry.tolerations_s = dict.fromkeys(cluster.registry.tolerations_s, 1)
     cluster.controllers.start()
     await cluster.settle()
     yield cluster

@@ -155,7 +155,7 @@ async def node(tmp_path: Path) -> AsyncIterator[KubeletUnderTest]:
         run_id=f"test-{os.getpid()}-{time.monotonic_ns()}",
         nodes=(NodeConfig(NODE, 2),),
         host_ports={},
-        node_lease_renew_s=1.0,
+        node_lease_duration_s=4.0,
     )
     config.save(layout.config)
     create_secrets(layout, config)
