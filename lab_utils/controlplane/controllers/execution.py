@@ -36,7 +36,7 @@ def execute(actions: Iterable[Action], registry: Registry, world: World) -> None
             case Update():
                 _update(action, registry, versions)
             case Delete():
-                _delete(action, registry)
+                _delete(action, registry, versions)
             case Bind(pod, node):
                 registry.bind(*key_of(pod)[1:], node)
             case Emit():
@@ -72,14 +72,17 @@ def _update(action: Update, registry: Registry, versions: dict[str, str]) -> Non
     versions[metadata["uid"]] = written["metadata"]["resourceVersion"]
 
 
-def _delete(action: Delete, registry: Registry) -> None:
+def _delete(action: Delete, registry: Registry, versions: dict[str, str]) -> None:
+    uid = action.object["metadata"]["uid"]
     try:
-        registry.delete(
+        left = registry.delete(
             *key_of(action.object),
-            uid=action.object["metadata"]["uid"],
+            uid=uid,
             grace_s=action.grace_s,
             propagation=action.propagation,
         )
     except ApiError as exc:  # it has gone, or a namesake has taken its place: just as well
         if exc.code not in (_NOT_FOUND, _CONFLICT):
             raise
+    else:
+        versions[uid] = left["metadata"]["resourceVersion"]

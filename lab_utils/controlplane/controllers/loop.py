@@ -16,12 +16,14 @@ from lab_utils.controlplane.controllers import (
     endpoints,
     endpointslice,
     garbage,
+    job,
     namespace,
     nodelifecycle,
     replicaset,
     scheduler,
     serviceaccount,
     tainteviction,
+    ttl,
 )
 from lab_utils.controlplane.controllers.actions import Requeue
 from lab_utils.controlplane.controllers.controller import ANY, Controller
@@ -37,6 +39,8 @@ CONTROLLERS: tuple[Controller, ...] = (
     serviceaccount.CONTROLLER,
     deployment.CONTROLLER,
     replicaset.CONTROLLER,
+    *job.CONTROLLERS,
+    ttl.CONTROLLER,
     scheduler.CONTROLLER,
     endpointslice.CONTROLLER,
     *endpoints.CONTROLLERS,

@@ -26,17 +26,26 @@ _ADDRESSES = itertools.count(2)
 
 @dataclass
 class Kubelet:
-    """Starts and stops pods as the test wants: both by default at once."""
+    """Starts and stops pods as the test wants: both by default at once; and ends them.
+
+    `ends` gives the phase in which a pod that runs ends by itself, "" for one that runs on.
+    """
 
     starts: Callable[[Object], bool] = lambda _pod: True
     stops: Callable[[Object], bool] = lambda _pod: True
+    ends: Callable[[Object], str] = lambda _pod: ""
 
     def reconcile(self, pod: Object, _world: World, now: datetime) -> list[Action]:
         if not pod["spec"].get("nodeName") or is_finished(pod):
             return []
         if is_terminating(pod):
             return [Delete(pod, grace_s=0)] if self.stops(pod) else []
-        if pod["status"].get("podIP") or not self.starts(pod):
+        if pod["status"].get("podIP"):
+            end = self.ends(pod)
+            return (
+                [Update(pod | {"status": pod["status"] | {"phase": end}}, "status")] if end else []
+            )
+        if not self.starts(pod):
             return []
         pod = copy.deepcopy(pod)
         number = next(_ADDRESSES)

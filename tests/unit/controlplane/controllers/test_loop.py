@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from lab_utils.controlplane.config import ClusterConfig
-from lab_utils.controlplane.controllers.actions import Action, Create, Emit, Requeue, Update
+from lab_utils.controlplane.controllers.actions import Action, Create, Delete, Emit, Requeue, Update
 from lab_utils.controlplane.controllers.controller import Controller, Reconcile
 from lab_utils.controlplane.controllers.loop import Controllers
 from lab_utils.controlplane.controllers.world import World
@@ -94,6 +94,22 @@ async def test_two_writes_to_one_object_build_on_each_other(config: ClusterConfi
 
     registry = await run(reconcile, config, done)
     assert registry.get("ConfigMap", "lab", "a")["data"] == {"x": "2"}
+
+
+async def test_a_write_after_a_deletion_builds_on_it(config: ClusterConfig) -> None:
+    done, calls = asyncio.Event(), []
+
+    def reconcile(obj: Object, _world: World, _now: datetime) -> list[Action]:
+        calls.append(obj)
+        if "finalizers" not in obj["metadata"] and len(calls) == 1:
+            return [Update(obj | {"metadata": obj["metadata"] | {"finalizers": ["lab/kept"]}})]
+        done.set()
+        metadata = {key: value for key, value in obj["metadata"].items() if key != "finalizers"}
+        return [Delete(obj), Update(obj | {"metadata": metadata})]
+
+    registry = await run(reconcile, config, done)
+    assert registry.find("ConfigMap", "lab", "a") is None
+    assert len(calls) == 2
 
 
 async def test_a_refusal_is_known_to_the_next_reconcile(config: ClusterConfig) -> None:
