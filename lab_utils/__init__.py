@@ -23,7 +23,9 @@ _ELSEWHERE = {
     "Run": "runs:Run",
     "analysis": "analysis",
     "charts": "charts",
-    "check": "course.checks:check",
+    "check": "course.learner:check",
+    "predict": "course.learner:predict",
+    "progress": "course.learner:progress",
     "theory": "theory",
 }
 __all__ = [*sorted(_SESSION), *_ELSEWHERE]  # noqa: PLE0604

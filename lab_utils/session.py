@@ -13,11 +13,11 @@ from lab_utils import images, manifests, preflight, restore, workload
 from lab_utils.api import Api, Object
 from lab_utils.backends import Backend, Image
 from lab_utils.backends.choose import choose
+from lab_utils.bars import track
 from lab_utils.chaos import Faults
 from lab_utils.cluster import Applied, Cluster
 from lab_utils.errors import ClusterNotRunning, InvalidInput
 from lab_utils.failover import SelectorSwitch
-from lab_utils.progress import track
 from lab_utils.service import ask, reachable_services, wait_for_answer
 from lab_utils.settings import Settings, load_settings, project_root
 from lab_utils.usage import Sampler

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     profile: Literal["full", "quick"] = Field("full", description="full or quick")
     seed: int = Field(1, ge=0, lt=2**63, description="a whole number from 0 to 2**63 - 1")
     state_dir: Path | None = Field(None, description="a folder of your own, mode 0700")
+    results_dir: Path | None = Field(None, description="a folder for your predictions and verdicts")
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -116,6 +117,18 @@ def state_root(settings: Settings) -> Path:
         with contextlib.suppress(OSError):
             return _private(home / _APP, writable=True)
     return _writable(Path(tempfile.gettempdir()) / f"{_APP}-{os.getuid()}")
+
+
+def results_root(settings: Settings) -> Path:
+    """Give the folder of a learner's predictions, verdicts and runs; it need not be there yet.
+
+    `LAB_RESULTS_DIR`, else `results/` in the project, where a learner finds it and a teacher
+    collects it; where the project is read-only, the same below the state folder.
+    """
+    if settings.results_dir is not None:
+        return settings.results_dir.expanduser().absolute()
+    project = project_root()
+    return (project if os.access(project, os.W_OK) else state_root(settings)) / "results"
 
 
 def _home_state() -> Path | None:

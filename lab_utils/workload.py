@@ -18,12 +18,12 @@ import pandas as pd
 
 from lab_utils.analysis import find_outages
 from lab_utils.arrivals import make_schedule
+from lab_utils.bars import Bar, track
 from lab_utils.clock import Clock
 from lab_utils.errors import InvalidInput, LoadError
 from lab_utils.injection import Fault, Injector
 from lab_utils.loadgen.plan import Plan
 from lab_utils.loadgen.process import Generator
-from lab_utils.progress import Bar, track
 from lab_utils.runs import Run
 from lab_utils.tables import make_table
 from lab_utils.usage import Sampler

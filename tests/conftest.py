@@ -28,8 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    folder = tempfile.mkdtemp(prefix="lab-tests-")
     os.environ |= {
-        "LAB_STATE_DIR": tempfile.mkdtemp(prefix="lab-tests-"),
+        "LAB_STATE_DIR": folder,
+        "LAB_RESULTS_DIR": f"{folder}/results",
         "LAB_BACKEND": session.config.getoption("--cluster"),
         "LAB_PROFILE": "quick",
         "LAB_QUIET": "1",

@@ -1,1 +1,1 @@
-"""What makes notebooks a course: claims that are checked."""
+"""What a learner predicts, what the lab finds, and what a class makes of it."""

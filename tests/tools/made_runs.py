@@ -1,9 +1,14 @@
 """A small run that several tests start from."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from lab_utils.runs import Run
 from lab_utils.tables import SCHEMAS, make_table
+
+Rows = Iterable[Mapping[str, Any]]
 
 
 def made_run() -> Run:
@@ -24,3 +29,11 @@ def made_run() -> Run:
         versions={"python": "3.13"},
         interrupted=True,
     )
+
+
+def simple_run(requests: Rows, *, faults: Rows = (), outages: Rows = (), events: Rows = ()) -> Run:
+    """Make a run of these rows; what a row does not say is unknown."""
+    tables = {name: make_table(name) for name in SCHEMAS}
+    given = {"requests": requests, "faults": faults, "outages": outages, "events": events}
+    tables |= {name: make_table(name, rows) for name, rows in given.items()}
+    return replace(made_run(), **tables, interrupted=False)

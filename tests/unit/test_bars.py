@@ -8,10 +8,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from lab_utils.progress import track
+from lab_utils.bars import track
 
 WORK = """
-from lab_utils.progress import track
+from lab_utils.bars import track
 with track("Loading", 3) as bar:
     bar.say("node 3")
     bar.reach(3)
