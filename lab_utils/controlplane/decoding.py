@@ -135,10 +135,10 @@ def decode_strictly(row: Kind, body: bytes, content_type: str, validation: str) 
         ApiError: 400 or 415.
     """
     obj = decode(row.name, row.api_version, body, content_type)
-    known, unknown = schema.decode(row.name, obj)
+    known, unknown = schema.decode(row.shape, obj)
     problems = [*duplicate_fields(obj), *unknown]
     if problems and validation == "Strict":
-        raise cannot_be_handled(row.name, f"strict decoding error: {', '.join(problems)}")
+        raise cannot_be_handled(row.shape, f"strict decoding error: {', '.join(problems)}")
     if validation == "Warn":
         for problem in problems:
             warn(problem)

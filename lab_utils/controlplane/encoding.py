@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lab_utils.controlplane import views
 from lab_utils.controlplane.kinds import Kind
 from lab_utils.controlplane.parsing import JSON, YAML
 from lab_utils.controlplane.status import ApiError, Object
@@ -80,8 +81,12 @@ class Encoder:
             return to_json(shown if columns else shown | {"columnDefinitions": None})
         if form.view:
             return to_json(_partial(obj))
+        if row.is_view:
+            obj = views.shown(row, obj)
         if form.media == YAML:
             return as_yaml(obj)
+        if row.is_view or not row.stored:
+            return to_json(obj)
         head = b'{"kind":%b,"apiVersion":%b,' % (to_json(obj["kind"]), to_json(obj["apiVersion"]))
         return head + self._body(obj)
 
@@ -94,7 +99,9 @@ class Encoder:
             head |= {"kind": "PartialObjectMetadataList", "apiVersion": f"{_META}/v1"}
             return to_json(head | {"items": [_partial(item) for item in items]})
         if form.media == YAML:
-            return as_yaml(head | {"items": list(items)})
+            return as_yaml(head | {"items": [views.shown(row, item) for item in items]})
+        if row.is_view or not row.stored:
+            return to_json(head | {"items": [views.shown(row, item) for item in items]})
         joined = b",".join(b"{" + self._body(item) for item in items)
         return to_json(head)[:-1] + b',"items":[' + joined + b"]}"
 

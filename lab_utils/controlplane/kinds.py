@@ -37,11 +37,18 @@ class Kind:
     """Field selectors beside metadata.name and metadata.namespace."""
     deprecated: str = ""
     """A warning that comes with every answer."""
+    is_view: bool = False
+    """True for a second version of a kind: the same objects in another shape."""
 
     @property
     def api_version(self) -> str:
         """Give `v1` or `apps/v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def shape(self) -> str:
+        """Give the name of the kind's shape: `Pod`, or `autoscaling/v1 X` for a view."""
+        return f"{self.api_version} {self.name}" if self.is_view else self.name
 
     @property
     def singular(self) -> str:
@@ -88,6 +95,23 @@ KINDS: tuple[Kind, ...] = (
          categories=("all",), selectable=("status.successful",)),
     Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", ("hpa",),
          has_status=True, categories=("all",)),
+    Kind("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", ("hpa",),
+         has_status=True, categories=("all",), is_view=True),
+    Kind("events.k8s.io", "v1", "Event", "events", ("ev",), create_on_update=True, is_view=True,
+         selectable=("regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid",
+                     "regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath",
+                     "reason", "reportingController", "type")),
+    Kind("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews",
+         namespaced=False, verbs=("create",), stored=False),
+    Kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews",
+         namespaced=False, verbs=("create",), stored=False),
+    Kind("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews",
+         namespaced=False, verbs=("create",), stored=False),
+    Kind("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews",
+         namespaced=False, verbs=("create",), stored=False),
+    Kind("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", namespaced=False,
+         verbs=("get", "list"), stored=False),
+    Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods", verbs=("get", "list"), stored=False),
     Kind("coordination.k8s.io", "v1", "Lease", "leases", create_on_update=True),
     Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", counts_generations=True),
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",),
@@ -96,7 +120,8 @@ KINDS: tuple[Kind, ...] = (
          has_status=True, counts_generations=True),
 )  # fmt: skip
 
-BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
+BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS if not kind.is_view}
+"""Kind -> the version it is stored in."""
 BY_ROUTE: dict[tuple[str, str, str], Kind] = {
     (kind.group, kind.version, kind.plural): kind for kind in KINDS
 }

@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-int
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -35,7 +36,10 @@ _V2, _V3 = "#/definitions/", "#/components/schemas/"
 
 
 def _name(struct: Type) -> str:
-    return f"io.k8s.api.{struct.go_version}.{struct.go_name}"
+    """Name a type; the group stands where the client needs it to tell two types apart."""
+    group = re.match(r"([A-Za-z]*?)V\d", struct.name)
+    parts = ("io.k8s.api", group[1].lower() if group else "", struct.go_version, struct.go_name)
+    return ".".join(filter(None, parts))
 
 
 def _schema(type_name: str, refs: str) -> Object:
@@ -77,7 +81,7 @@ def _definition(struct: Type, refs: str, kinds: Iterable[Kind]) -> Object:
         },
     }
     definition |= {"required": required} if required else {}
-    gvks = [_gvk(row) for row in kinds if shapes.type_of(row.name) is struct]
+    gvks = [_gvk(row) for row in kinds if shapes.type_of(row.shape) is struct]
     return definition | ({"x-kubernetes-group-version-kind": gvks} if gvks else {})
 
 
@@ -86,7 +90,7 @@ def _gvk(row: Kind) -> Object:
 
 
 def _reachable(rows: Iterable[Kind]) -> Iterator[Type]:
-    waiting, seen = [shapes.type_of(row.name) for row in rows], set[str]()
+    waiting, seen = [shapes.type_of(row.shape) for row in rows], set[str]()
     while waiting:
         struct = waiting.pop()
         if struct.name in seen:
@@ -110,7 +114,7 @@ def _path(row: Kind) -> str:
 
 def _operations(row: Kind, refs: str) -> Object:
     """Describe the verbs whose bodies or parameters a client looks up."""
-    ref = {"$ref": refs + _name(shapes.type_of(row.name))}
+    ref = {"$ref": refs + _name(shapes.type_of(row.shape))}
     ok: Object = {"description": "OK"}
     ok |= {"schema": ref} if refs == _V2 else {"content": {"application/json": {"schema": ref}}}
     text = {"type": "string", "uniqueItems": True}
@@ -123,10 +127,18 @@ def _operations(row: Kind, refs: str) -> Object:
         gvk = {"x-kubernetes-action": verb, "x-kubernetes-group-version-kind": _gvk(row)}
         return {"responses": {"200": ok}, "parameters": parameters} | _body(verb, ref, refs) | gvk
 
-    return {
-        _path(row): {"get": operation("list"), "post": operation("post")},
-        _path(row) + "/{name}": {one: operation(one) for one in ("get", "put", "patch", "delete")},
-    }
+    found: Object = {}
+    for verb, (end, method, action) in _OPERATIONS.items():
+        if verb in row.verbs:
+            found.setdefault(_path(row) + end, {})[method] = operation(action)
+    return found
+
+
+_OPERATIONS = {
+    "list": ("", "get", "list"), "create": ("", "post", "post"),
+    "get": ("/{name}", "get", "get"), "update": ("/{name}", "put", "put"),
+    "patch": ("/{name}", "patch", "patch"), "delete": ("/{name}", "delete", "delete"),
+}  # fmt: skip
 
 
 def _body(verb: str, ref: Object, refs: str) -> Object:

@@ -10,6 +10,7 @@ from typing import Any
 
 from multidict import MultiMapping
 
+from lab_utils.controlplane import views
 from lab_utils.controlplane.deletion import DeleteOptions
 from lab_utils.controlplane.kinds import Kind
 from lab_utils.controlplane.parsing import APPLY_PATCH
@@ -171,7 +172,12 @@ def list_options(query: Query, kind: Kind, *, is_watch: bool = False) -> ListOpt
 
 def _selection(kind: Kind, labels: str, fields: str) -> FieldSelector:
     by_label, by_field = parse_label_selector(labels), parse_field_selector(kind, fields)
-    return lambda obj: by_label.matches(obj["metadata"].get("labels")) and by_field(obj)
+
+    def selects(obj: Object) -> bool:
+        labels = obj["metadata"].get("labels")
+        return by_label.matches(labels) and (not fields or by_field(views.shown(kind, obj)))
+
+    return selects
 
 
 def _check_list(options: ListOptions) -> None:

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab_utils.controlplane import admission, allocation, deletion, strategy, subresources
+from lab_utils.controlplane import (
+    admission,
+    allocation,
+    deletion,
+    strategy,
+    subresources,
+    views,
+)
 from lab_utils.controlplane.apply import record_update, server_side_apply
 from lab_utils.controlplane.config import DEFAULT_TOLERATIONS_S
 from lab_utils.controlplane.defaults import set_defaults
@@ -105,25 +112,32 @@ class Registry:
         force: bool = False,
         dry_run: bool = False,
         validation: str = "Ignore",
+        view: Kind | None = None,
     ) -> Object:
         """Change an object by a decoded patch; an apply patch creates it when it is absent.
 
         content_type says which format it is, validation ("Strict", "Warn", "Ignore") what to do
-        about unknown fields; force lets an apply patch take over what others own.
+        about unknown fields; force lets an apply patch take over what others own; view is the
+        version of the kind that the patch is written for, if it is not the stored one.
 
         Raises:
             ApiError: as update() and create(), and 400 for a body that is no such patch.
         """
         row, live = BY_NAME[kind], self.store.get(kind, namespace, name)
+        seen = view or row
         write = _Write(row, manager, subresource, dry_run=dry_run)
         if content_type == APPLY_PATCH:
-            applied = named(kind, patch, name)
+            applied = views.stored(seen, named(seen.shape, patch, name))
             return self._apply(replace(write, operation="Apply"), live, applied, namespace, force)
         if live is None:
             raise not_found(row.group, row.plural, name)
-        shown = subresources.scale_of(live) if subresource == "scale" else live
-        result = patched(shown["kind"], shown, patch, content_type, validation)
-        new = subresources.scaled(row, live, result) if subresource == "scale" else result
+        if subresource == "scale":
+            shown = subresources.scale_of(live)
+            result = patched("Scale", shown, patch, content_type, validation)
+            new = subresources.scaled(row, live, result)
+        else:
+            shown = views.shown(seen, live)
+            new = views.stored(seen, patched(seen.shape, shown, patch, content_type, validation))
         strategy.check_revision(row, live, new)
         return self._replace(write, new, live)
 

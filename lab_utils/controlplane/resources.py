@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from lab_utils.controlplane import decoding, deletion, discovery, documents, options, schema
+from lab_utils.controlplane import (
+    decoding,
+    deletion,
+    discovery,
+    documents,
+    options,
+    schema,
+    views,
+)
 from lab_utils.controlplane.answers import (
     absent,
     json_answer,
@@ -26,7 +34,8 @@ from lab_utils.controlplane.options import WriteOptions
 from lab_utils.controlplane.parsing import JSON
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.requestinfo import RequestInfo, parse_path
-from lab_utils.controlplane.status import ApiError, Object, bad_request
+from lab_utils.controlplane.reviews import review
+from lab_utils.controlplane.status import ApiError, Object, bad_request, not_found
 from lab_utils.controlplane.subresources import scale_of, scaled
 from lab_utils.controlplane.warn import warn
 from lab_utils.controlplane.watch import Lines, Watch, serve_watch
@@ -79,14 +88,27 @@ class _Call:
         return options.write_options(self.http.query, name, agent, self.content_type)
 
 
+USER = web.RequestKey("user", str)
+"""Where a request says who sends it; the gate has written it there."""
 Verb = Callable[[_Call], Awaitable[web.StreamResponse]]
+Metrics = Callable[[str], Awaitable[list[Object]]]
+"""Measures: all objects of the kind NodeMetrics or PodMetrics, without kind and apiVersion."""
+
+
+async def nothing_measured(_kind: str) -> list[Object]:
+    """Give no metrics, as a metrics server does that has just started."""
+    return []
+
+
+def _headed(row: Kind, obj: Object) -> Object:
+    return {"kind": row.name, "apiVersion": row.api_version} | obj
 
 
 class Resources:
     """Answers every path below a group version."""
 
-    def __init__(self, registry: Registry, forward: Forwarder) -> None:
-        self._registry, self._forward = registry, forward
+    def __init__(self, registry: Registry, forward: Forwarder, metrics: Metrics) -> None:
+        self._registry, self._forward, self._metrics = registry, forward, metrics
         self._encoder = Encoder(registry.clock)
         self._verbs: dict[str, Verb] = {
             "list": self._list,
@@ -156,10 +178,30 @@ class Resources:
         return json_answer(body, media=call.form.media, status=status)
 
     async def _get(self, call: _Call) -> web.StreamResponse:
+        if not call.row.stored:
+            return self._answer(call, await self._measured(call))
         return self._answer(call, self._registry.get(*call.key))
+
+    async def _measured(self, call: _Call) -> Object:
+        """Find one of the objects that are not stored but measured."""
+        kind, namespace, name = call.key
+        for one in await self._metrics(kind):
+            metadata = one["metadata"]
+            if (metadata.get("namespace", ""), metadata["name"]) == (namespace, name):
+                return _headed(call.row, one)
+        wanted = "/".join(filter(None, (namespace, name)))
+        raise not_found(call.row.group, call.row.plural, wanted)
 
     async def _list(self, call: _Call) -> web.StreamResponse:
         wanted = options.list_options(call.http.query, call.row, is_watch=call.info.is_watch)
+        if not call.row.stored:
+            found = [
+                _headed(call.row, one)
+                for one in await self._metrics(call.row.name)
+                if call.namespace in (None, one["metadata"].get("namespace", ""))
+            ]
+            shown = [one for one in found if wanted.selects(one)]
+            return json_answer(self._encoder.list(call.row, {}, shown, call.form))
         if wanted.is_watch:
             watch = Watch(self._registry.store, call.row, call.namespace, wanted)
             form = replace(call.form, media=JSON)  # a watch is lines of JSON, whatever is in them
@@ -171,8 +213,15 @@ class Resources:
     async def _create(self, call: _Call) -> web.StreamResponse:
         write = call.write_options("CreateOptions")
         obj = await self._decoded(call, write)
+        if not call.row.stored:
+            now, user = self._registry.clock(), call.http[USER]
+            return self._answer(call, review(call.row.name, obj, user, now), 201)
+        views.check_new(call.row, obj)
         created = self._registry.create(
-            call.row.name, obj, manager=write.manager, dry_run=write.dry_run
+            call.row.name,
+            views.stored(call.row, obj),
+            manager=write.manager,
+            dry_run=write.dry_run,
         )
         return self._answer(call, created, 201)
 
@@ -202,7 +251,7 @@ class Resources:
         decoding.require_name(obj, call.info.name)
         updated = self._registry.update(
             call.row.name,
-            obj,
+            views.stored(call.row, obj),
             subresource=subresource,
             manager=write.manager,
             dry_run=write.dry_run,
@@ -219,6 +268,7 @@ class Resources:
             patch,
             content_type=call.content_type,
             subresource=call.info.subresource,
+            view=call.row,
             **vars(write),
         )
         return self._answer(call, result, 200 if existed else 201)

@@ -75,8 +75,8 @@ def decode_error(kind: str, obj: Object) -> str | None:
 
 def cannot_be_handled(kind: str, why: str) -> ApiError:
     """Refuse a body as Kubernetes does (400 BadRequest): also for `strict decoding error: ...`."""
-    version = shapes.type_of(kind).go_version
-    return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
+    version, name = shapes.type_of(kind).go_version, kind.rpartition(" ")[2]
+    return bad_request(f'{name} in version "{version}" cannot be handled as a {name}: {why}')
 
 
 class _Decoder:

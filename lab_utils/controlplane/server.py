@@ -8,7 +8,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/
 import hmac
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -17,7 +17,7 @@ from lab_utils.controlplane.decoding import MAX_BODY_BYTES
 from lab_utils.controlplane.discovery import HEALTH
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.registry import Registry
-from lab_utils.controlplane.resources import Resources
+from lab_utils.controlplane.resources import USER, Metrics, Resources, nothing_measured
 from lab_utils.controlplane.status import ApiError
 from lab_utils.controlplane.warn import current_warnings, record_warnings
 
@@ -25,18 +25,24 @@ _log = logging.getLogger("apiserver")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(registry: Registry, tokens: dict[str, str], forward: Forwarder) -> web.Application:
+def make_app(
+    registry: Registry,
+    tokens: dict[str, str],
+    forward: Forwarder,
+    metrics: Metrics = nothing_measured,
+) -> web.Application:
     """Make the application; run it with make_runner().
 
     Args:
         registry: Where the objects are.
         tokens: Bearer token -> user name; every user may do everything.
         forward: Passes on what kubelets and pods have to answer; closed with the application.
+        metrics: Measures nodes and pods for metrics.k8s.io.
     """
     gate = _Gate(tokens).pass_through
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[gate])
     app.on_response_prepare.append(_add_headers)
-    app.router.add_route("*", "/{path:.*}", Resources(registry, forward).handle)
+    app.router.add_route("*", "/{path:.*}", Resources(registry, forward, metrics).handle)
 
     async def close(_app: web.Application) -> None:
         await forward.close()
@@ -53,8 +59,8 @@ def make_runner(app: web.Application) -> web.AppRunner:
 class _Gate:
     """The one middleware: who gets in, and how every error leaves: as a Status."""
 
-    def __init__(self, tokens: Iterable[str]) -> None:
-        self._tokens = [token.encode() for token in tokens]
+    def __init__(self, tokens: Mapping[str, str]) -> None:
+        self._users = [(token.encode(), user) for token, user in tokens.items()]
 
     @web.middleware
     async def pass_through(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -78,12 +84,13 @@ class _Gate:
         return refusal(error, is_head=request.method == "HEAD")
 
     def _authenticate(self, request: web.Request) -> None:
-        """Compare with every token, so that time tells nothing."""
+        """Note who it is; compares with every token, so that time tells nothing."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         given = token.strip().encode()
-        known = [hmac.compare_digest(one, given) for one in self._tokens]
-        if scheme.lower() != "bearer" or not any(known):
+        known = [user for one, user in self._users if hmac.compare_digest(one, given)]
+        if scheme.lower() != "bearer" or not known:
             raise ApiError(401, "Unauthorized", "Unauthorized")
+        request[USER] = known[0]
 
 
 def _require_local(request: web.Request) -> None:

@@ -42,8 +42,9 @@ class Type:
 
     @property
     def go_version(self) -> str:
-        """Give the package of the name in messages: `v1` or `v2`."""
-        return "v2" if self.name.startswith("V2") else "v1"
+        """Give the package of the name in messages: `v1`, `v2` or `v1beta1`."""
+        found = re.search(r"V(\d+((alpha|beta)\d+)?)[A-Z]", self.name)
+        return f"v{found[1]}" if found else "v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _load() -> tuple[dict[str, str], dict[str, Type]]:
 
 
 def type_of(kind: str) -> Type:
-    """Find the type of a kind: `Pod` is `V1Pod`."""
+    """Find the type of a kind: `Pod` is `V1Pod`, `events.k8s.io/v1 Event` is `EventsV1Event`."""
     kinds, types = _load()
     return types[kinds[kind]]
 

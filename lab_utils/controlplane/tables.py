@@ -13,8 +13,10 @@ from typing import Any
 
 from lab_utils.controlplane.kinds import Kind
 from lab_utils.controlplane.podphase import pod_ready, pod_restarts, pod_status
+from lab_utils.controlplane.quantities import canonical_quantity
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.timestamps import human_duration, parse_rfc3339
+from lab_utils.units import parse_quantity
 
 _NONE, _UNKNOWN, _UNSET = "<none>", "<unknown>", "<unset>"
 _SHOWN_ENDPOINTS, _SHOWN_METRICS = 3, 2
@@ -225,6 +227,16 @@ def _job_duration(job: Object, now: float) -> str:
     return _age(status["startTime"], parse_rfc3339(end).timestamp() if end else now)
 
 
+def _pod_usage(resource: str) -> Cell:
+    """Give a cell that adds up what the containers of a pod use."""
+
+    def cell(pod: Object, _now: float) -> str:
+        used = sum(parse_quantity(one["usage"][resource]) for one in pod["containers"])
+        return canonical_quantity(f"{used // 1024}Ki" if resource == "memory" else str(used))
+
+    return cell
+
+
 def _scale_target(autoscaler: Object, _now: float) -> str:
     target = autoscaler["spec"]["scaleTargetRef"]
     return f"{target['kind']}/{target['name']}"
@@ -344,6 +356,14 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("MinPods", _text("spec.minReplicas", _UNSET)),
         Column("MaxPods", _field("spec.maxReplicas", 0)),
         Column("Replicas", _field("status.currentReplicas", 0)), _AGE,
+    ),
+    "NodeMetrics": (
+        _NAME, Column("cpu", _field("usage.cpu")), Column("memory", _field("usage.memory")),
+        Column("Window", _field("window")),
+    ),
+    "PodMetrics": (
+        _NAME, Column("cpu", _pod_usage("cpu")), Column("memory", _pod_usage("memory")),
+        Column("Window", _field("window")),
     ),
     "Lease": (_NAME, Column("Holder", _field("spec.holderIdentity", "")), _AGE),
     "NetworkPolicy": (_NAME, Column("Pod-Selector", _selector), _AGE),

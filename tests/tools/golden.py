@@ -12,8 +12,10 @@ from lab_utils.controlplane.kinds import KINDS
 from lab_utils.controlplane.parsing import Unreadable, read
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-_KINDS = {kind.plural: kind.name for kind in KINDS}
-_CREATE = re.compile(r"/apis?/(?:[^/]+/)?[^/]+(?:/namespaces/(?P<namespace>\w+))?/(?P<plural>\w+)")
+_KINDS = {(kind.api_version, kind.plural): kind.name for kind in KINDS if kind.stored}
+_CREATE = re.compile(
+    r"/apis?/(?P<version>(?:[^/]+/)?[^/]+)(?:/namespaces/(?P<namespace>\w+))?/(?P<plural>\w+)"
+)
 _IN_URL = "fieldValidation=Nonsense", "dryRun=Yes", "fieldManager="
 
 
@@ -48,10 +50,10 @@ def creates(*codes: int, without: dict[int, str] | None = None) -> list[Any]:
         match = _CREATE.fullmatch(row["path"].partition("?")[0])
         if row["method"] != "POST" or row["code"] not in codes or row["n"] in (without or {}):
             continue
-        if match is None or match["plural"] not in _KINDS or any(t in row["path"] for t in _IN_URL):
+        kind = _KINDS.get((match["version"], match["plural"]), "") if match else ""
+        if not match or not kind or any(t in row["path"] for t in _IN_URL):
             continue
         body = _body(row)
-        kind = _KINDS[match["plural"]]
         if isinstance(body, dict) and body.get("kind") in (kind, "", None):
             strict = "fieldValidation=Strict" in row["path"]
             case = Create(

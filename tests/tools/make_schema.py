@@ -20,10 +20,42 @@ ROOTS = {
     **{kind: f"V1{kind}" for kind in (
         "Namespace", "Node", "Pod", "Service", "Endpoints", "ConfigMap", "Secret",
         "ServiceAccount", "Deployment", "ReplicaSet", "Lease", "EndpointSlice", "NetworkPolicy",
-        "PodDisruptionBudget", "Job", "Scale", "Binding", "Eviction", "DeleteOptions")},
+        "PodDisruptionBudget", "Job", "Scale", "Binding", "Eviction", "DeleteOptions",
+        "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview",
+        "SubjectAccessReview")},
     "Event": "CoreV1Event",
+    "events.k8s.io/v1 Event": "EventsV1Event",
     "HorizontalPodAutoscaler": "V2HorizontalPodAutoscaler",
+    "autoscaling/v1 HorizontalPodAutoscaler": "V1HorizontalPodAutoscaler",
+    "NodeMetrics": "V1beta1NodeMetrics",
+    "PodMetrics": "V1beta1PodMetrics",
 }  # fmt: skip
+# The one API that the client has no classes for, from k8s.io/metrics.
+_MEASURED = {
+    "apiVersion": ["string", ""], "kind": ["string", ""], "metadata": ["V1ObjectMeta", ""],
+    "timestamp": ["time", "The end of the time that was measured"],
+    "window": ["string", "How long was measured"],
+}  # fmt: skip
+METRICS = {
+    "V1beta1NodeMetrics": {
+        "description": "NodeMetrics sets resource usage metrics of a node.",
+        "fields": _MEASURED | {"usage": ["{}quantity", "The usage of CPU and memory"]},
+        "required": ["timestamp", "usage", "window"],
+    },
+    "V1beta1PodMetrics": {
+        "description": "PodMetrics sets resource usage metrics of a pod.",
+        "fields": _MEASURED | {"containers": ["[]V1beta1ContainerMetrics", "Every container"]},
+        "required": ["containers", "timestamp", "window"],
+    },
+    "V1beta1ContainerMetrics": {
+        "description": "ContainerMetrics sets resource usage metrics of a container.",
+        "fields": {
+            "name": ["string", "The name of the container"],
+            "usage": ["{}quantity", "The usage of CPU and memory"],
+        },
+        "required": ["name", "usage"],
+    },
+}
 MAX_DESCRIPTION = 160
 
 # What the client's classes do not tell apart; the names are unique enough over all types.
@@ -118,7 +150,7 @@ def build() -> dict[str, Any]:
         name = waiting.pop()
         if name in types:
             continue
-        types[name] = describe(getattr(models, name))
+        types[name] = METRICS.get(name) or describe(getattr(models, name))
         encoded = (
             field[0].replace("[]", "").replace("{}", "") for field in types[name]["fields"].values()
         )

@@ -183,11 +183,16 @@ def _secret(new: Object, _at: str) -> Iterator[Cause]:
 
 
 def _event(new: Object, _at: str) -> Iterator[Cause]:
+    """Check where an event is about; one with an eventTime must also say who reports what."""
     about = new.get("involvedObject", {}).get("namespace", "")
     own = new.get("metadata", {}).get("namespace", "")
     if about != own and (about, own) != ("", "default"):
         why = "does not match event.namespace"
         yield causes.invalid("involvedObject.namespace", about, why)
+    if new.get("eventTime"):
+        for field in ("reportingComponent", "reportingInstance", "action", "reason"):
+            if not new.get(field):
+                yield causes.required(field)
 
 
 OBJECTS: Rows = {

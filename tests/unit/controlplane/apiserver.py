@@ -15,6 +15,7 @@ from aiohttp import web
 from lab_utils.controlplane.config import Layout, write_atomically
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.registry import Registry
+from lab_utils.controlplane.resources import Metrics, nothing_measured
 from lab_utils.controlplane.server import make_app, make_runner
 from lab_utils.controlplane.store import Store
 
@@ -56,6 +57,7 @@ class ApiServer:
 
     root: Path
     registry: Registry = field(default_factory=lambda: fill(Registry(Store())))
+    metrics: Metrics = nothing_measured
     port: int = 0
 
     def start(self) -> "ApiServer":
@@ -76,7 +78,7 @@ class ApiServer:
         return self
 
     async def _listen(self, layout: Layout, tokens: dict[str, str]) -> None:
-        app = make_app(self.registry, tokens, Forwarder(layout, self.registry))
+        app = make_app(self.registry, tokens, Forwarder(layout, self.registry), self.metrics)
         self._runner = make_runner(app)
         await self._runner.setup()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
