@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lab_utils.controlplane.controllers.actions import Action, Bind, Create, Delete, Emit, Update
-from lab_utils.controlplane.controllers.events import record
+from lab_utils.controlplane.controllers.events import Recorder
 from lab_utils.controlplane.controllers.objects import key_of
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.registry import Registry
@@ -19,7 +19,9 @@ _CONFLICT = 409
 _MANAGER = "kube-controller-manager"
 
 
-def execute(actions: Iterable[Action], registry: Registry, world: World) -> None:
+def execute(
+    actions: Iterable[Action], registry: Registry, recorder: Recorder, world: World
+) -> None:
     """Carry actions out in their order, and tell the world what was refused.
 
     Nothing else writes meanwhile, so a second write to an object builds on the first.
@@ -32,7 +34,7 @@ def execute(actions: Iterable[Action], registry: Registry, world: World) -> None
     for action in actions:
         match action:
             case Create():
-                refused = refused or _create(action, registry, world)
+                refused = refused or _create(action, registry, recorder, world)
             case Update():
                 _update(action, registry, versions)
             case Delete():
@@ -40,12 +42,14 @@ def execute(actions: Iterable[Action], registry: Registry, world: World) -> None
             case Bind(pod, node):
                 registry.bind(*key_of(pod)[1:], node)
             case Emit():
-                record(registry, action)
+                recorder.record(action)
     if refused is not None:
         raise refused
 
 
-def _create(action: Create, registry: Registry, world: World) -> ApiError | None:
+def _create(
+    action: Create, registry: Registry, recorder: Recorder, world: World
+) -> ApiError | None:
     done = action.done
     try:
         made = registry.create(action.object["kind"], action.object, manager=_MANAGER)
@@ -54,12 +58,12 @@ def _create(action: Create, registry: Registry, world: World) -> ApiError | None
             raise
         world.refusals[done.regarding["metadata"]["uid"]] = exc.message
         message = f"Error creating: {exc.message}"
-        record(registry, replace(done, type="Warning", reason="FailedCreate", message=message))
+        recorder.record(replace(done, type="Warning", reason="FailedCreate", message=message))
         return exc
     if done is not None:
         world.refusals.pop(done.regarding["metadata"]["uid"], None)
         message = done.message.replace("{name}", made["metadata"]["name"])
-        record(registry, replace(done, message=message))
+        recorder.record(replace(done, message=message))
     return None
 
 

@@ -164,8 +164,10 @@ def _start(step: _Step, missing: int) -> None:
     if delay_s > 0:
         step.actions.append(Requeue(delay_s))
         return
-    step.started, told = growth(step.job, len(step.tally.active), missing, NAME)
-    step.actions += [*told, *_creations(step)]
+    step.started, why_none = growth(step.job, len(step.tally.active), missing)
+    if why_none:
+        step.actions.append(Emit(step.job, "Warning", "FailedCreate", why_none, NAME))
+    step.actions += _creations(step)
 
 
 def _creations(step: _Step) -> list[Action]:

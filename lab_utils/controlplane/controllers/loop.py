@@ -27,6 +27,7 @@ from lab_utils.controlplane.controllers import (
 )
 from lab_utils.controlplane.controllers.actions import Requeue
 from lab_utils.controlplane.controllers.controller import ANY, Controller
+from lab_utils.controlplane.controllers.events import Recorder
 from lab_utils.controlplane.controllers.execution import execute
 from lab_utils.controlplane.controllers.objects import Key
 from lab_utils.controlplane.controllers.world import World
@@ -67,7 +68,7 @@ class Controllers:
         controllers: Iterable[Controller] = CONTROLLERS,
     ) -> None:
         self._registry, self._controllers = registry, tuple(controllers)
-        self._world = World(config, ca=ca)
+        self._world, self._recorder = World(config, ca=ca), Recorder(registry)
         self._queue: dict[_Item, None] = {}
         self._failures: dict[_Item, int] = {}
         self._timers: dict[_Item, asyncio.TimerHandle] = {}
@@ -125,7 +126,7 @@ class Controllers:
             return
         try:
             actions = controller.reconcile(obj, self._world, self._registry.clock())
-            execute(actions, self._registry, self._world)
+            execute(actions, self._registry, self._recorder, self._world)
         except ApiError as exc:
             _log.debug("%s %s: %s", controller.name, item[1], exc)
             self._retry(item)

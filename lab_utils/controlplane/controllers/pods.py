@@ -24,14 +24,12 @@ MAX_PODS = 500
 _FROM_TEMPLATE = ("labels", "annotations", "finalizers")
 
 
-def growth(owner: Object, present: int, missing: int, component: str) -> tuple[int, list[Action]]:
-    """Give how many pods may be created now, and what to tell when that is none for ever."""
+def growth(owner: Object, present: int, missing: int) -> tuple[int, str]:
+    """Give how many pods may be created now, and why none ever will if so; "" otherwise."""
     if not missing or present < MAX_PODS:
-        return min(missing, BURST, MAX_PODS - present), []
-    wanted, kind = present + missing, owner["kind"]
-    article = "an" if kind[0] in "AEIOU" else "a"
-    why = f"{wanted} pods wanted, {article} {kind} of this cluster has {MAX_PODS} at most"
-    return 0, [Emit(owner, "Warning", "FailedCreate", f"Error creating: {why}", component)]
+        return min(missing, BURST, MAX_PODS - present), ""
+    limit = f"every {owner['kind']} of this cluster has {MAX_PODS} at most"
+    return 0, f"{present + missing} pods wanted, {limit}"
 
 
 def creation(owner: Object, template: Object, component: str, prefix: str = "") -> Create:

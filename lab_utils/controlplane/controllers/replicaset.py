@@ -34,12 +34,13 @@ def reconcile(replica_set: Object, world: World, now: datetime) -> list[Action]:
     active = [pod for pod in pods if not is_finished(pod) and not is_terminating(pod)]
     ending = [pod for pod in pods if not is_finished(pod) and is_terminating(pod)]
     actions: list[Action] = list(claims)
+    refusal = world.refusal(replica_set) if len(active) < replica_set["spec"]["replicas"] else None
     if not is_terminating(replica_set) and world.accepts(replica_set["metadata"]["namespace"]):
-        actions += _resize(replica_set, active)
+        changes, too_many = _resize(replica_set, active)
+        actions, refusal = actions + changes, too_many or refusal
     min_ready_s = replica_set["spec"].get("minReadySeconds", 0)
     waits = [available_in(pod, min_ready_s, now) for pod in active]
     status = _status(replica_set, active, waits.count(0), len(ending))
-    refusal = world.refusal(replica_set) if len(active) < replica_set["spec"]["replicas"] else None
     conditions = _failure((replica_set.get("status") or {}).get("conditions") or (), refusal, now)
     status |= {"conditions": conditions} if conditions else {}
     actions += write_status(replica_set, status)
@@ -47,14 +48,15 @@ def reconcile(replica_set: Object, world: World, now: datetime) -> list[Action]:
     return [*actions, Requeue(min(pending))] if pending else actions
 
 
-def _resize(replica_set: Object, active: list[Object]) -> list[Action]:
+def _resize(replica_set: Object, active: list[Object]) -> tuple[list[Action], str]:
+    """Give what is to be done about the pods, and why there will never be enough; "" otherwise."""
     missing = replica_set["spec"]["replicas"] - len(active)
     if missing < 0:
         doomed = least_missed(active, crowded_first=True)[: min(-missing, BURST)]
-        return removal(replica_set, doomed, NAME)
-    count, actions = growth(replica_set, len(active), missing, NAME)
+        return removal(replica_set, doomed, NAME), ""
+    count, too_many = growth(replica_set, len(active), missing)
     template = replica_set["spec"]["template"]
-    return actions + [creation(replica_set, template, NAME) for _ in range(count)]
+    return [creation(replica_set, template, NAME) for _ in range(count)], too_many
 
 
 def _status(replica_set: Object, active: list[Object], available: int, ending: int) -> Object:

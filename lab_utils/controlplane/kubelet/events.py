@@ -1,30 +1,17 @@
 """Writes Kubernetes Events without ever making the kubelet wait for them.
 
-The same thing happening again raises the count of the Event that is there, as client-go's
-correlator does. Events are best effort: when the API server is away they are dropped.
+Events are best effort: when the API server is away they are dropped.
 """
 
 import asyncio
-import time
-from dataclasses import dataclass, field
 
+from lab_utils.controlplane.events import Correlator, Told
 from lab_utils.controlplane.kubelet.client import UNREACHABLE, ApiClient
 from lab_utils.controlplane.status import ApiError, Object
-from lab_utils.controlplane.timestamps import rfc3339, utc_now
+from lab_utils.controlplane.timestamps import utc_now
 
-_REMEMBERED = 1024
-
-
-@dataclass(frozen=True)
-class Occurrence:
-    """One thing that happened to a pod, or to one of its containers."""
-
-    pod: Object = field(compare=False)
-    uid: str
-    field_path: str
-    type: str
-    reason: str
-    message: str
+_COMPONENT = "kubelet"
+_NOT_FOUND = 404
 
 
 class Recorder:
@@ -32,53 +19,35 @@ class Recorder:
 
     def __init__(self, client: ApiClient, node: str) -> None:
         self._client, self._node = client, node
-        self._queue: asyncio.Queue[Occurrence] = asyncio.Queue()
-        self._known: dict[Occurrence, Object] = {}
+        self._correlator = Correlator()
+        self._queue: asyncio.Queue[Object] = asyncio.Queue()
 
     def emit(self, pod: Object, kind: str, reason: str, message: str, field_path: str = "") -> None:
         """Note an Event of type Normal or Warning about a pod."""
-        uid = pod["metadata"]["uid"]
-        self._queue.put_nowait(Occurrence(pod, uid, field_path, kind, reason, message))
+        regarding = {"kind": "Pod", "apiVersion": "v1", "metadata": pod["metadata"]}
+        told = Told(regarding, kind, reason, message, _COMPONENT, self._node, field_path)
+        event = self._correlator.correlate(told, utc_now())
+        if event is not None:
+            self._queue.put_nowait(event)
 
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
-            occurrence = await self._queue.get()
-            known = self._known.pop(occurrence, None)
+            event = await self._queue.get()
             try:
-                self._known[occurrence] = await self._send(occurrence, known)
+                await self._send(event)
             except (ApiError, *UNREACHABLE):
                 continue
-            if len(self._known) > _REMEMBERED:
-                del self._known[next(iter(self._known))]
 
-    async def _send(self, occurrence: Occurrence, known: Object | None) -> Object:
-        namespace = occurrence.pod["metadata"]["namespace"]
-        path = f"/api/v1/namespaces/{namespace}/events"
-        if known is None:
-            return await self._client.create(path, self._event(occurrence))
-        change = {"count": known["count"] + 1, "lastTimestamp": rfc3339(utc_now())}
-        return await self._client.patch(f"{path}/{known['metadata']['name']}", change)
-
-    def _event(self, occurrence: Occurrence) -> Object:
-        metadata, now = occurrence.pod["metadata"], rfc3339(utc_now())
-        named = {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion")}
-        regarding = {"kind": "Pod", "apiVersion": "v1", **named}
-        if occurrence.field_path:
-            regarding["fieldPath"] = occurrence.field_path
-        name = f"{metadata['name']}.{time.time_ns():x}"
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": name, "namespace": metadata["namespace"]},
-            "involvedObject": regarding,
-            "reason": occurrence.reason,
-            "message": occurrence.message,
-            "source": {"component": "kubelet", "host": self._node},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-            "type": occurrence.type,
-            "reportingComponent": "kubelet",
-            "reportingInstance": self._node,
-        }
+    async def _send(self, event: Object) -> None:
+        path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
+        if event["count"] > 1:
+            changed = {key: event[key] for key in ("count", "lastTimestamp", "message")}
+            try:
+                await self._client.patch(f"{path}/{event['metadata']['name']}", changed)
+            except ApiError as exc:
+                if exc.code != _NOT_FOUND:  # it is told again when it has expired
+                    raise
+            else:
+                return
+        await self._client.create(path, event)
