@@ -15,9 +15,11 @@ from lab_utils.controlplane.parsing import (
     MERGE_PATCH,
     YAML,
     Unreadable,
+    bound,
     duplicate_fields,
     read,
 )
+from lab_utils.controlplane.protobuf import PROTOBUF, Malformed, read_object
 from lab_utils.controlplane.schema import cannot_be_handled
 from lab_utils.controlplane.status import ApiError, Object, bad_request
 from lab_utils.controlplane.warn import warn
@@ -32,26 +34,45 @@ _GO_TYPE = (
 )
 
 
-def decode(kind: str, api_version: str, body: bytes, content_type: str) -> Object:
+def decode(shape: str, api_version: str, body: bytes, content_type: str) -> Object:
     """Read a body that must be an object of the kind its path stands for.
+
+    Args:
+        shape: The kind, by a name that `shapes.type_of` knows.
+        api_version: Its version.
+        body: What came.
+        content_type: Of which media type it is; "" for JSON.
 
     Raises:
         ApiError: 400 or 415.
     """
-    if content_type not in ("", JSON, YAML):
-        raise unsupported_body()
+    kind = shape.rpartition(" ")[2]
     try:
-        value = read(body, content_type)
+        value = _read(shape, body, content_type)
         if not isinstance(value, dict | None):
             seen = "array" if isinstance(value, list) else "string"
             raise Unreadable(f"json: cannot unmarshal {seen} into Go value of type {_GO_TYPE}")
     except Unreadable as exc:
-        why = f"{exc}" if content_type == YAML else f"{_NO_JSON}: {exc}"
+        why = f"{_NO_JSON}: {exc}" if content_type in ("", JSON) else f"{exc}"
         what = f"the object provided is unrecognized (must be of type {kind})"
         raise bad_request(f"{what}: {why} ({_summary(body)})") from exc
     obj: Object = value or {}
     require_kind(kind, api_version, obj)
     return obj
+
+
+def _read(shape: str, body: bytes, content_type: str) -> Any:
+    """Parse a body of any of the three media types (415, of another one)."""
+    if content_type == PROTOBUF:
+        try:
+            value = read_object(body, shape)
+        except Malformed as exc:
+            raise Unreadable(str(exc)) from exc
+        bound(value)
+        return value
+    if content_type not in ("", JSON, YAML):
+        raise unsupported_body()
+    return read(body, content_type)
 
 
 def _summary(body: bytes) -> str:
@@ -62,7 +83,7 @@ def _summary(body: bytes) -> str:
 
 
 def unsupported_body() -> ApiError:
-    """Refuse a body that is neither JSON nor YAML (415)."""
+    """Refuse a body that is neither JSON, YAML nor protobuf (415)."""
     return ApiError(
         415,
         "UnsupportedMediaType",
@@ -111,10 +132,8 @@ def decode_delete_options(body: bytes, content_type: str) -> Object:
     Raises:
         ApiError: 400 or 415.
     """
-    if content_type not in ("", JSON, YAML):
-        raise unsupported_body()
     try:
-        value = read(body, content_type)
+        value = _read("DeleteOptions", body, content_type)
     except Unreadable as exc:
         raise bad_request(f"{_NO_JSON}: {exc}") from exc
     options: Object = value if isinstance(value, dict) else {}
@@ -134,7 +153,7 @@ def decode_strictly(row: Kind, body: bytes, content_type: str, validation: str) 
     Raises:
         ApiError: 400 or 415.
     """
-    obj = decode(row.name, row.api_version, body, content_type)
+    obj = decode(row.shape, row.api_version, body, content_type)
     known, unknown = schema.decode(row.shape, obj)
     problems = [*duplicate_fields(obj), *unknown]
     if problems and validation == "Strict":

@@ -160,12 +160,16 @@ def read(body: bytes, content_type: str) -> Any:
     """
     is_yaml = content_type == YAML or content_type.endswith("+yaml")
     value = read_yaml(body) if is_yaml else read_json(body)
-    _bound(value)
+    bound(value)
     return value
 
 
-def _bound(value: Any) -> None:
-    """Refuse what would overrun a recursion or the memory; aliases are counted as often as used."""
+def bound(value: Any) -> None:
+    """Refuse what would overrun a recursion or the memory; aliases are counted as often as used.
+
+    Raises:
+        Unreadable: value is nested too deeply or holds too much.
+    """
     level, seen = [value], 0
     for _ in range(_MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]

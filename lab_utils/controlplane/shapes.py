@@ -15,8 +15,6 @@ from typing import Any
 
 from lab_utils.controlplane.status import Object
 
-_FILE = Path(__file__).with_name("schema.json")
-
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -111,9 +109,14 @@ KEY_DEFAULTS: Mapping[str, Any] = MappingProxyType({"protocol": "TCP"})
 """What a list key is taken to be where an item does not give it."""
 
 
+def file(name: str) -> Path:
+    """Find a file of generated facts."""
+    return Path(__file__).with_name(name)
+
+
 @cache
 def _load() -> tuple[dict[str, str], dict[str, Type]]:
-    raw: Object = json.loads(_FILE.read_text(encoding="utf-8"))
+    raw: Object = json.loads(file("schema.json").read_text(encoding="utf-8"))
     types = {
         name: Type(
             name,
@@ -132,6 +135,11 @@ def type_of(kind: str) -> Type:
     """Find the type of a kind: `Pod` is `V1Pod`, `events.k8s.io/v1 Event` is `EventsV1Event`."""
     kinds, types = _load()
     return types[kinds[kind]]
+
+
+def all_types() -> Mapping[str, Type]:
+    """Give every type by its name."""
+    return _load()[1]
 
 
 def fields(type_name: str) -> Mapping[str, Field]:
