@@ -16,12 +16,15 @@ from typing import Any
 _SESSION = frozenset({
     "apply", "build_image", "by_profile", "delete", "doctor", "down", "ensure", "faults",
     "fidelity", "fire", "fire_closed", "get", "infer", "kubeconfig", "load_image", "logs", "pods",
-    "reset", "scale", "selector_switch", "status", "up", "url", "wait",
+    "reset", "runs", "scale", "selector_switch", "status", "up", "url", "wait",
 })  # fmt: skip
 _ELSEWHERE = {
+    "Hedge": "loadgen.policy:Hedge",
     "LabError": "errors:LabError",
+    "Retries": "loadgen.policy:Retries",
     "Run": "runs:Run",
     "analysis": "analysis",
+    "arrivals": "arrivals",
     "charts": "charts",
     "check": "course.learner:check",
     "predict": "course.learner:predict",

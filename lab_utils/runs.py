@@ -1,7 +1,8 @@
 """A finished run: its tables, and all that is needed to judge them or to repeat it.
 
 Saved as one folder: a CSV file per table and `run.json`. Floats are written so that they read back
-as the same bits. Never overwrites a folder that is not a run.
+as the same bits. Never overwrites a folder that is not a run. A folder that holds only a journal is
+a run whose kernel died: it loads as what was left of it.
 """
 
 import json
@@ -10,16 +11,21 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from lab_utils import analysis, comparison
 from lab_utils.errors import InvalidInput
+from lab_utils.journal import JOURNAL, Journal, read_journal, tabulate
 from lab_utils.tables import SCHEMAS, make_table
+from lab_utils.validity import Validity, judge
 
-FORMAT = 1
-"""Version of the folder's layout."""
+FORMAT = 2
+"""Version of the folder's layout; 1 had no tables of states, gaps and the kubelet's figures."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +40,9 @@ class Run:
         faults: What was made to go wrong.
         outages: When requests failed.
         schedule: When requests were due, fixed before the run; empty for a closed loop.
+        states: When pods, endpoints and nodes became ready, or no longer were.
+        kubelet: The kubelet's own figures, every 10 to 15 s: the cross-check of usage.
+        gaps: When the cluster could not be watched.
         settings: How the load was made: rate, arrivals, time-outs, ...
         seed: What the schedule follows from.
         started_at: Wall time of 0 s, in UTC.
@@ -49,6 +58,9 @@ class Run:
     faults: pd.DataFrame
     outages: pd.DataFrame
     schedule: pd.DataFrame
+    states: pd.DataFrame
+    kubelet: pd.DataFrame
+    gaps: pd.DataFrame
     settings: dict[str, Any]
     seed: int
     started_at: datetime
@@ -67,11 +79,30 @@ class Run:
 
     def __repr__(self) -> str:
         """Say the main figures in one line."""
-        cut = ", interrupted" if self.interrupted else ""
+        cut = (", interrupted" if self.interrupted else "") + (
+            "" if self.validity.valid else f", {self.validity.text}"
+        )
         return (
             f"Run({len(self.requests):,} requests, {int(self.requests['ok'].sum()):,} ok, "
             f"{len(self.outages)} outages, seed {self.seed}{cut})"
         )
+
+    @cached_property
+    def validity(self) -> Validity:
+        """Whether the load was what it claims to be; `validity.text` says why not."""
+        return judge(self.requests, self.schedule, self.settings)
+
+    def compare(self, other: "Run") -> pd.DataFrame:
+        """Set this run beside another.
+
+        Returns:
+            One row per figure: see `lab_utils.comparison.compare`.
+        """
+        return comparison.compare(self, other)
+
+    def merge(self, *others: "Run") -> "Run":
+        """Join this run with others, such as the shares of one schedule: see `comparison.merge`."""
+        return comparison.merge((self, *others))
 
     def _about(self) -> dict[str, Any]:
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in SCHEMAS}
@@ -104,20 +135,53 @@ class Run:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Run":
-        """Read a run that save() wrote; it equals the one that was saved.
+        """Read a run that save() wrote (it equals the one that was saved), or a run's journal.
 
         Raises:
             InvalidInput: There is no run in the folder, or it is from a later version of the lab.
         """
         folder = Path(folder)
+        if (folder / JOURNAL).is_file() and not (folder / "run.json").exists():
+            with open(folder / JOURNAL, encoding="utf-8") as lines:
+                return recover(read_journal(lines))
         try:
             about: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as exc:
             raise InvalidInput(f"{folder} is not a run: no readable run.json in it") from exc
-        if about.pop("format") != FORMAT:
+        if (version := about.pop("format")) > FORMAT:
             raise InvalidInput(f"{folder} is a run of a later lab: update the lab to read it")
         about["started_at"] = datetime.fromisoformat(about["started_at"])
-        return cls(**about | {name: _read(folder / f"{name}.csv", name) for name in SCHEMAS})
+        tables = {name: _read(folder / f"{name}.csv", name, version) for name in SCHEMAS}
+        return cls(**about | tables)
+
+
+def recover(journal: Journal, **tables: pd.DataFrame) -> Run:
+    """Make the run that a generator has told of.
+
+    Args:
+        journal: What it told.
+        tables: What else is known; the tables of requests follow from the journal.
+    """
+    requests, attempts = tabulate(journal.rows)
+    plan, about = journal.plan, journal.plan["about"]
+    numbers = plan["first"] + plan["step"] * np.arange(len(plan["scheduled_s"]))
+    schedule = pd.DataFrame({"request_id": numbers, "scheduled_s": plan["scheduled_s"]})
+    client = {name: value for name, value in journal.end.items() if name != "interrupted"}
+    found = {
+        "requests": requests,
+        "attempts": attempts,
+        "schedule": make_table("schedule", schedule),
+        "outages": analysis.find_outages(requests) if len(requests) else make_table("outages"),
+    }
+    return Run(
+        **{name: make_table(name) for name in SCHEMAS} | tables | found,
+        settings=about["settings"] | {"client": client},
+        seed=plan["seed"],
+        started_at=journal.clock.started_at,
+        backend=about["backend"],
+        versions=about["versions"],
+        interrupted=journal.end.get("interrupted", True),
+    )
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
@@ -128,10 +192,14 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _read(path: Path, name: str) -> pd.DataFrame:
+def _read(path: Path, name: str, version: int) -> pd.DataFrame:
+    if version == 1 and not path.exists():
+        return make_table(name)
     # As text first: Python's float() is exact, read_csv's own default is not in every version.
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     for column, dtype in SCHEMAS[name].items():
+        if version == 1 and column not in table:
+            continue
         table[column] = [_PARSERS[dtype](text) for text in table[column]]
     return make_table(name, table)
 

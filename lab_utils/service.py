@@ -1,6 +1,7 @@
 """One request to a Service, outside any run: is it there, and what does it say?"""
 
 import json
+import socket
 import urllib.request
 from collections.abc import Mapping
 
@@ -33,6 +34,36 @@ def ask(url: str, parameters: Mapping[str, object]) -> Object:
     except OSError as exc:
         raise ClusterError(f"Asking {url}: {exc}. Look with lab.get('pods').") from exc
     return answer
+
+
+def endpoint_urls(cluster: Cluster, service: str) -> list[str]:
+    """Give the base URLs of the Ready pods behind a Service, past the Service itself.
+
+    Raises:
+        NotReady: There are none.
+        ClusterError: This machine has no way to them; says what to do.
+    """
+    slices = cluster.api.list(
+        "endpointslices", cluster.namespace, label_selector({"kubernetes.io/service-name": service})
+    )
+    addresses = [
+        (endpoint["addresses"][0], port["port"])
+        for one in slices
+        for port in (one.get("ports") or [])[:1]
+        for endpoint in one.get("endpoints") or []
+        if endpoint.get("conditions", {}).get("ready")
+    ]
+    if not addresses:
+        raise NotReady(f"Service {service} has no Ready pod to choose from: lab.wait()")
+    try:
+        socket.create_connection(addresses[0], timeout=1.0).close()
+    except OSError as exc:
+        raise ClusterError(
+            f"The pods of Service {service} cannot be reached from this machine ({exc}), so the "
+            "client cannot choose among them. Leave out balance, or send the load from a Job "
+            "inside the cluster."
+        ) from exc
+    return [f"http://{host}:{port}" for host, port in sorted(addresses)]
 
 
 def reachable_services(cluster: Cluster) -> list[str]:

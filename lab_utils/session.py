@@ -18,8 +18,9 @@ from lab_utils.chaos import Faults
 from lab_utils.cluster import Applied, Cluster
 from lab_utils.errors import ClusterNotRunning, InvalidInput
 from lab_utils.failover import SelectorSwitch
-from lab_utils.service import ask, reachable_services, wait_for_answer
-from lab_utils.settings import Settings, load_settings, project_root
+from lab_utils.journal import list_journals, next_folder
+from lab_utils.service import ask, endpoint_urls, reachable_services, wait_for_answer
+from lab_utils.settings import Settings, load_settings, project_root, state_root
 from lab_utils.usage import Sampler
 
 if TYPE_CHECKING:
@@ -246,8 +247,8 @@ class Lab:
     def fire(
         self,
         *,
-        rate_rps: float,
-        duration_s: float,
+        rate_rps: float | None = None,
+        duration_s: float | None = None,
         service: str = SERVICE,
         failover: Sequence[str] = (),
         **options: Any,
@@ -259,18 +260,19 @@ class Lab:
             duration_s: How long, in seconds.
             service: Which Service to ask.
             failover: Services that the client asks next, in this order, when one fails it.
-            options: As `lab_utils.workload.fire` takes them: arrivals, faults, keep_alive,
-                timeout_s, service_ms, seed (of the settings by default), progress.
+            options: As `lab_utils.workload.fire` takes them: arrivals, faults, seed (of the
+                settings by default), progress, and how the client behaves: timeout_s, keep_alive,
+                service_ms, retries, hedge, balance.
 
         Returns:
             The run: tables of requests, usage, events, faults and outages on one clock.
         """
         return workload.fire(
-            self.url(service),
+            self._address(service, options),
             rate_rps=rate_rps,
             duration_s=duration_s,
             failover=[self.url(name) for name in failover],
-            **{"seed": self.settings.seed} | options | self._observed(),
+            **self._observed() | options,
         )
 
     def fire_closed(self, *, count: int, service: str = SERVICE, **options: Any) -> "Run":
@@ -279,9 +281,19 @@ class Lab:
         Args:
             count: How many.
             service: Which Service to ask.
-            options: As `lab_utils.workload.fire_closed` takes them.
+            options: As `lab_utils.workload.fire_closed` takes them: users, think_s, and how the
+                client behaves.
         """
-        return workload.fire_closed(self.url(service), count=count, **options | self._observed())
+        url = self._address(service, options)
+        return workload.fire_closed(url, count=count, **self._observed() | options)
+
+    def runs(self) -> "pd.DataFrame":
+        """List what is kept of the last runs, the newest first; `lab.Run.load` reads one.
+
+        Each run is written down while it lasts, so that it outlives a kernel that dies. Of such a
+        run there are the requests; `run.save` keeps everything, for as long as you like.
+        """
+        return list_journals(self._runs_root)
 
     def selector_switch(self, service: str = "inference-primary") -> SelectorSwitch:
         """Watch the primary and point its Service at the backup when it fails; see failover.py."""
@@ -291,8 +303,22 @@ class Lab:
         """Choose by the setting LAB_PROFILE: long runs for people, short ones for tests."""
         return full if self.settings.profile == "full" else quick
 
+    @property
+    def _runs_root(self) -> Path:
+        return state_root(self.settings) / "runs"
+
+    def _address(self, service: str, options: dict[str, Any]) -> str | list[str]:
+        """Give the Service's own address, or those of its pods if the client is to choose."""
+        chooses = bool(options.get("balance"))
+        return endpoint_urls(self.cluster, service) if chooses else self.url(service)
+
     def _observed(self) -> dict[str, Any]:
-        return {"usage": Sampler(self.cluster), "backend": self.backend.name}
+        return {
+            "usage": Sampler(self.cluster),
+            "backend": self.backend.name,
+            "folder": next_folder(self._runs_root),
+            "seed": self.settings.seed,
+        }
 
     def fidelity(self) -> "pd.DataFrame":
         """Say what is real and what is emulated on this backend, one aspect a row."""

@@ -20,6 +20,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
     "attempts": {
         "request_id": "int64", "attempt": "int64", "sent_s": "float64", "done_s": "float64",
         "ok": "bool", "status": "int64", "error": "str", "pod": "str", "role": "str",
+        "hedge": "bool", "endpoint": "str",
     },
     "usage": {
         "t_s": "float64", "pod": "str", "node": "str", "role": "str", "cpu_cores": "float64",
@@ -37,6 +38,15 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "warmup_s": "float64", "failing_share": "float64",
     },
     "schedule": {"request_id": "int64", "scheduled_s": "float64"},
+    "states": {
+        "t_s": "float64", "kind": "str", "name": "str", "role": "str", "node": "str",
+        "ready": "bool", "reason": "str",
+    },
+    "kubelet": {
+        "t_s": "float64", "pod": "str", "node": "str", "role": "str", "cpu_cores": "float64",
+        "memory_bytes": "float64",
+    },
+    "gaps": {"start_s": "float64", "end_s": "float64", "source": "str", "reason": "str"},
 }  # fmt: skip
 _UNKNOWN = {"int64": 0, "float64": float("nan"), "bool": False, "str": ""}
 

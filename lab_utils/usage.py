@@ -83,14 +83,11 @@ class Sampler(Background):
         if late:
             self.errors.append("The cluster was too slow to tell its Events")
 
-    def usage(self, clock: Clock) -> pd.DataFrame:
-        """Give the usage table so far, on a run's clock."""
+    def tables(self, clock: Clock) -> dict[str, pd.DataFrame]:
+        """Give the tables usage and events on a run's clock; full once the context was left."""
         with self._lock:
-            return tabulate_usage(self._samples, clock)
-
-    def events(self, clock: Clock) -> pd.DataFrame:
-        """Give the events table on a run's clock; full once the context was left."""
-        return tabulate_events(self._events, clock)
+            usage = tabulate_usage(self._samples, clock)
+        return {"usage": usage, "events": tabulate_events(self._events, clock)}
 
     def _run(self) -> None:
         due_s = time.monotonic()

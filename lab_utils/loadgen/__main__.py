@@ -1,28 +1,30 @@
-"""The process: `python -m lab_utils.loadgen`, a plan on stdin, JSON lines on stdout.
+"""The process: a plan in, JSON lines out.
 
-    {"clock": {...}}                      0 s is set; the first request comes later
-    {"request_id": 0, ...}                one finished request and its attempts, as it finishes
-    {"sent": 120}                         how many have left, a few times a second
-    {"end": {"interrupted": false, ...}}  the last line
+    python -m lab_utils.loadgen                           the plan is the first line of stdin
+    python -m lab_utils.loadgen --plan FILE --share 1/4   the second of four generators
 
-Closing its stdin (or the parent's death, which closes it) cancels what is in flight and ends it.
+What it writes is described in `told`. SIGTERM ends it, and so does the end of its stdin (its
+parent's death), unless the plan came from a file: what is in flight is cancelled and told.
 """
 
+import argparse
 import asyncio
 import gc
-import json
 import os
-import queue
+import random
+import resource
+import signal
 import sys
 import threading
 import time
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
 from lab_utils.clock import Clock
-from lab_utils.loadgen.client import Client, Report, open_session
+from lab_utils.loadgen.client import Client
 from lab_utils.loadgen.pacer import Pacer
 from lab_utils.loadgen.plan import Plan
+from lab_utils.loadgen.told import Told
 
 _HEAD_START_S = 0.05
 _REPORT_PERIOD_S = 0.2
@@ -36,7 +38,8 @@ async def open_loop(plan: Plan, clock: Clock, client: Client) -> None:
 
         def launch(index: int) -> None:
             if not stopping:
-                group.create_task(client.send(index, plan.scheduled_s[index]))
+                request_id = plan.first + index * plan.step
+                group.create_task(client.send(request_id, plan.scheduled_s[index]))
 
         pacer = Pacer(
             [clock.at_ns(t_s) for t_s in plan.scheduled_s],
@@ -56,41 +59,60 @@ async def closed_loop(plan: Plan, clock: Clock, client: Client) -> None:
     """Let each user send its next request when it has the answer to the one before."""
     indices = iter(range(plan.count))
 
-    async def use() -> None:
+    async def use(user: int) -> None:
+        chance = random.Random(f"{plan.seed} {user}")  # noqa: S311 - load, not secrets
         for index in indices:
-            await client.send(index, clock.now_s())
+            await client.send(plan.first + index * plan.step, clock.now_s())
+            if plan.think_s:
+                await asyncio.sleep(chance.expovariate(1 / plan.think_s))
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(plan.users):
-            group.create_task(use())
+        for user in range(plan.users):
+            group.create_task(use(user))
 
 
-async def perform(plan: Plan, report: Report) -> None:
+async def perform(plan: Plan, told: Told, stop: asyncio.Event) -> None:
     """Carry out a plan, or as much of it as there is time for."""
-    stop = asyncio.Event()
-    _watch_stdin(asyncio.get_running_loop(), stop)
-    clock = Clock.starting_in(_HEAD_START_S)
-    report({"clock": asdict(clock)})
-    async with open_session(plan) as session:
-        client = Client(plan, session, clock, report)
-        drive = closed_loop if plan.users else open_loop
-        driving = asyncio.create_task(drive(plan, clock, client))
-        reporting = asyncio.create_task(_report_sent(client, report))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({driving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        interrupted = driving.cancel()
-        reporting.cancel()
-        await asyncio.wait({driving, reporting})
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    clock = _set_clock(plan)
+    told.tell({"clock": asdict(clock)})
+    client = Client(plan, clock, told.tell)
+    drive = closed_loop if plan.users else open_loop
+    driving = asyncio.create_task(drive(plan, clock, client))
+    reporting = asyncio.create_task(_report_sent(client, told))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({driving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    interrupted = driving.cancel()
+    reporting.cancel()
+    stopped.cancel()
+    await asyncio.wait({driving, reporting, stopped})
+    client.close()
     if not interrupted:
         driving.result()
-    report({"sent": client.sent})
-    report({"end": {"interrupted": interrupted, "cpu_s": time.process_time()}})
+    told.tell({"sent": client.sent})
+    told.tell(
+        {
+            "end": {
+                "interrupted": interrupted,
+                "cpu_s": time.process_time() - began_cpu_s,
+                "wall_s": time.perf_counter() - began_s,
+                "clock_resolution_s": time.get_clock_info("perf_counter").resolution,
+                "journal_trouble": told.trouble,
+            }
+        }
+    )
 
 
-async def _report_sent(client: Client, report: Report) -> None:
+def _set_clock(plan: Plan) -> Clock:
+    if plan.start_unix_s is None:
+        return Clock.starting_in(_HEAD_START_S)
+    return Clock.starting_in(max(_HEAD_START_S, plan.start_unix_s - time.time()))
+
+
+async def _report_sent(client: Client, told: Told) -> None:
     while True:
         await asyncio.sleep(_REPORT_PERIOD_S)
-        report({"sent": client.sent})
+        told.tell({"sent": client.sent})
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -103,29 +125,43 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     threading.Thread(target=watch, name="stdin", daemon=True).start()
 
 
-def _write_lines(lines: "queue.SimpleQueue[Any]") -> None:
-    while (line := lines.get()) is not None:
-        sys.stdout.write(json.dumps(line) + "\n")
-        if lines.empty():
-            sys.stdout.flush()
+def _raise_limits() -> None:
+    """Allow as many sockets as may be had: each request in flight needs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _read_arguments() -> tuple[Plan, bool]:
+    """Give the plan and whether a parent holds on to stdin."""
+    parser = argparse.ArgumentParser(prog="python -m lab_utils.loadgen", description=__doc__)
+    parser.add_argument("--plan", type=Path, help="file with a plan as Plan.to_json() writes it")
+    parser.add_argument("--share", default="0/1", help="I/N: the I-th of N parts, from 0 on")
+    arguments = parser.parse_args()
+    index, of = map(int, arguments.share.split("/"))
+    text = arguments.plan.read_bytes() if arguments.plan else sys.stdin.buffer.readline()
+    return Plan.from_json(text).share(index, of), arguments.plan is None
+
+
+async def _run(plan: Plan, told: Told, has_parent: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if has_parent:
+        _watch_stdin(loop, stop)
+    await perform(plan, told, stop)
 
 
 def main() -> None:
     """Read the plan, carry it out, write what happened."""
-    plan = Plan.from_json(sys.stdin.buffer.readline())
+    plan, has_parent = _read_arguments()
+    _raise_limits()
     # The pacer must get the interpreter soon after it wakes (the default is 5 ms), and no
     # collection of the imported modules may come between two requests.
     sys.setswitchinterval(0.0005)
     gc.freeze()
-    # A thread of its own writes, so that a slow reader never delays a request.
-    lines: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    writer = threading.Thread(target=_write_lines, args=(lines,), name="writer", daemon=True)
-    writer.start()
-    try:
-        asyncio.run(perform(plan, lines.put))
-    finally:
-        lines.put(None)
-        writer.join()
+    with Told(plan.journal) as told:
+        told.tell({"plan": asdict(plan)})
+        asyncio.run(_run(plan, told, has_parent))
 
 
 if __name__ == "__main__":

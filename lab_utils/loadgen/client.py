@@ -1,135 +1,201 @@
-"""One request, its attempts and their outcomes. A failure is a class, never an exception.
-
-timeout      no whole answer within timeout_s of sending
-refused      nobody listens there
-unreachable  no route to the host
-reset        the connection broke before a whole answer
-dns          the name has no address
-http_429, http_503, http_5xx, http_4xx   the server said so
-protocol     an answer that is not what the protocol allows
-client       this machine ran out of sockets or ports: says nothing about the server
-cancelled    the run ended before the answer: says nothing about the server
-"""
+"""One request: its attempts along the failover list, its retries, its hedges, and what was told."""
 
 import asyncio
-import errno
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import aiohttp
+import bisect
+import random
+from collections import deque
+from collections.abc import Callable
 
 from lab_utils.clock import Clock
-from lab_utils.loadgen.plan import INFER_PATH, Plan
+from lab_utils.loadgen.balance import Balancer
+from lab_utils.loadgen.endpoint import Endpoint
+from lab_utils.loadgen.outcomes import BrokenAnswer, Row, classify_error, read_answer
+from lab_utils.loadgen.plan import Plan
+from lab_utils.loadgen.policy import Hedge, Retries
 
-Row = dict[str, Any]
 Report = Callable[[Row], object]
 """Takes one line for the parent; must return at once."""
-_BY_ERRNO = {
-    errno.ECONNREFUSED: "refused",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EMFILE: "client",
-    errno.ENFILE: "client",
-    errno.EADDRNOTAVAIL: "client",
-    errno.ENOBUFS: "client",
-}
-
-
-def open_session(plan: Plan) -> aiohttp.ClientSession:
-    """Open the HTTP client of a plan: no cap on connections, no cookies, no proxies.
-
-    aiohttp's own limit of 100 connections would be a hidden queue in front of the server, and
-    would hide just the waiting that a run is meant to measure.
-    """
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=not plan.keep_alive),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(),  # none of its own: asyncio.timeout bounds a request
-    )
+_SAVED_RETRIES = 10.0  # what a quiet time may save up for a burst of failures
+_REMEMBERED = 1_000  # recent answers that a quantile is taken from
+_INPUTS = '[{"name":"input","shape":[1],"datatype":"FP32","data":[1.0]}]'
 
 
 class Client:
-    """Sends the requests of a plan and tells what became of each to `report`."""
+    """Sends the requests of a plan and tells what became of each to `report`.
 
-    def __init__(
-        self, plan: Plan, session: aiohttp.ClientSession, clock: Clock, report: Report
-    ) -> None:
-        self._plan, self._session, self._clock, self._report = plan, session, clock, report
-        self._urls = [url.rstrip("/") + INFER_PATH for url in plan.urls]
+    Attributes:
+        sent: How many have left so far.
+    """
+
+    def __init__(self, plan: Plan, clock: Clock, report: Report) -> None:
+        self._clock, self._report, self._policy = clock, report, plan.policy
+        self._chance = random.Random(plan.seed)  # noqa: S311 - load, not secrets
+        keep_alive = plan.policy.keep_alive
+        self._groups = [
+            Balancer([Endpoint(u, keep_alive) for u in urls], plan.policy.balance, self._chance)
+            for urls in plan.targets
+        ]
+        self._budget = _Budget(plan.policy.retries)
+        self._patience = _Patience(plan.policy.hedge)
+        self._more = "" if plan.policy.service_ms is None else (
+            f',"service_ms":{plan.policy.service_ms:g}'
+        )  # fmt: skip
         self.sent = 0
 
     async def send(self, index: int, scheduled_s: float) -> None:
         """Send request number index, which was due at scheduled_s, and report its attempts."""
         self.sent += 1
-        attempts: list[Row] = []
+        request = _Request(index)
+        row: Row = {"request_id": index, "scheduled_s": scheduled_s}
         try:
-            for url in self._urls:
-                attempts.append({"attempt": len(attempts) + 1, "sent_s": self._clock.now_s()})
-                await self._attempt(url, index, attempts[-1])
-                if attempts[-1].get("ok"):
-                    break
+            decisive = await self._settle(request)
+            row["decisive"] = decisive["attempt"]
+        except asyncio.CancelledError:
+            row["error"] = "cancelled"
+            raise
         finally:
-            self._report({"request_id": index, "scheduled_s": scheduled_s, "attempts": attempts})
+            self._report(row | {"attempts": request.attempts})
 
-    async def _attempt(self, url: str, index: int, row: Row) -> None:
+    async def _settle(self, request: "_Request") -> Row:
+        """Ask until it went well or nothing is left to try; give the attempt that decides."""
+        self._budget.earn()
+        retries = self._policy.retries or Retries(attempts=1)
+        for number in range(retries.attempts):
+            if number:
+                if not self._budget.spend():
+                    break
+                await asyncio.sleep(self._pause_s(retries, number))
+            decisive = await self._walk(request)
+            if decisive.get("ok") or decisive["error"] == "http_4xx":
+                break
+        return decisive
+
+    def _pause_s(self, retries: Retries, number: int) -> float:
+        longest_s = min(retries.backoff_s * retries.factor ** (number - 1), retries.max_backoff_s)
+        return self._chance.uniform(0.0, longest_s) if retries.jitter else longest_s
+
+    async def _walk(self, request: "_Request") -> Row:
+        """Ask along the failover list until one answers well."""
+        for group in self._groups:
+            decisive = await self._hedged(group, request)
+            if decisive.get("ok"):
+                break
+        return decisive
+
+    async def _hedged(self, group: Balancer, request: "_Request") -> Row:
+        """Ask one of a group, and another one too when that takes long; give what decides."""
+        if (after_s := self._patience.after_s) is None:
+            first = await self._attempt(group, request)
+            self._patience.learn(first)
+            return first
+        async with asyncio.TaskGroup() as tasks:
+            first_task = tasks.create_task(self._attempt(group, request))
+            done, waiting = await asyncio.wait({first_task}, timeout=after_s)
+            if waiting:
+                waiting.add(tasks.create_task(self._attempt(group, request, hedge=True)))
+            while waiting and not any(task.result().get("ok") for task in done):
+                newly, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                done |= newly
+            for task in waiting:
+                task.cancel()
+        self._patience.learn(next(row for row in request.attempts if not row["hedge"]))
+        finished = sorted((task.result() for task in done), key=lambda row: row["done_s"])
+        return next((row for row in finished if row.get("ok")), finished[-1])
+
+    async def _attempt(self, group: Balancer, request: "_Request", *, hedge: bool = False) -> Row:
         """Ask once and complete the attempt's row."""
+        endpoint = group.choose(request.tried)
+        row = request.begin(endpoint, self._clock.now_s(), hedge)
         try:
-            async with (
-                asyncio.timeout(self._plan.timeout_s),
-                self._session.post(
-                    url, json=self._body(index, row["attempt"]), allow_redirects=False
-                ) as response,
-            ):
-                body = await response.read()
+            async with asyncio.timeout(self._policy.timeout_s):
+                answer = await endpoint.ask(self._body(request.index, row["attempt"]))
             row["done_s"] = self._clock.now_s()
-            row |= {"status": response.status} | read_answer(response.status, body)
+            row |= read_answer(answer.status, answer.body)
         except asyncio.CancelledError:
             row |= {"done_s": self._clock.now_s(), "error": "cancelled"}
             raise
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
+        except (OSError, BrokenAnswer) as exc:
             row |= {"done_s": self._clock.now_s(), "error": classify_error(exc)}
+        return row
 
-    def _body(self, index: int, attempt: int) -> Row:
-        parameters: Row = {"index": index, "attempt": attempt}
-        if self._plan.service_ms is not None:
-            parameters["service_ms"] = self._plan.service_ms
-        tensor = {"name": "input", "shape": [1], "datatype": "FP32", "data": [1.0]}
-        return {"id": str(index), "inputs": [tensor], "parameters": parameters}
+    def _body(self, index: int, attempt: int) -> bytes:
+        return (
+            f'{{"id":"{index}","inputs":{_INPUTS},'
+            f'"parameters":{{"index":{index},"attempt":{attempt}{self._more}}}}}'
+        ).encode()
 
-
-def classify_error(exc: Exception) -> str:
-    """Name the class of outcome of an exception."""
-    if isinstance(exc, TimeoutError):
-        return "timeout"
-    if isinstance(exc, aiohttp.ClientConnectorDNSError):
-        return "dns"
-    if isinstance(exc, aiohttp.ClientPayloadError):
-        return "reset" if isinstance(exc.__cause__, ConnectionError) else "protocol"
-    if isinstance(exc, OSError):  # aiohttp's connection errors are OSErrors with their errno
-        return _BY_ERRNO.get(exc.errno or 0, "reset")
-    return "protocol" if isinstance(exc, aiohttp.ClientResponseError | ValueError) else "reset"
+    def close(self) -> None:
+        """Close what is kept open."""
+        for group in self._groups:
+            group.close()
 
 
-def read_answer(status: int, body: bytes) -> Row:
-    """Tell from a whole answer whether it is a success, and who gave it."""
-    if status != 200:
-        return {"error": _status_class(status)}
-    try:
-        parameters = json.loads(body).get("parameters", {})
-        said = {key: str(parameters.get(key, "")) for key in ("pod", "node", "role")}
-        return said | {"ok": True} | _numbers(parameters)
-    except (ValueError, AttributeError, TypeError):
-        return {"error": "protocol"}
+class _Request:
+    """What a request remembers of its attempts."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.attempts: list[Row] = []
+        self.tried: list[Endpoint] = []
+
+    def begin(self, endpoint: Endpoint, now_s: float, hedge: bool) -> Row:
+        """Open the row of an attempt."""
+        self.tried.append(endpoint)
+        number = len(self.attempts) + 1
+        row = {"attempt": number, "sent_s": now_s, "endpoint": endpoint.name, "hedge": hedge}
+        self.attempts.append(row)
+        return row
 
 
-def _numbers(parameters: Mapping[str, Any]) -> Row:
-    said = {key: parameters.get(key) for key in ("queue_s", "service_s")}
-    numbers: Row = {key: float(value) for key, value in said.items() if value is not None}
-    return numbers | {"batch_size": int(parameters.get("batch_size", 0))}
+class _Budget:
+    """A bucket of tokens: requests earn them, retries spend them."""
+
+    def __init__(self, retries: Retries | None) -> None:
+        self._share = retries.budget if retries else None
+        self._tokens = 0.0
+
+    def earn(self) -> None:
+        if self._share is not None:
+            self._tokens = min(self._tokens + self._share, max(_SAVED_RETRIES, self._share))
+
+    def spend(self) -> bool:
+        if self._share is None:
+            return True
+        # Ten tenths are a little less than one.
+        affordable = self._tokens > 1 - 1e-9
+        self._tokens -= affordable
+        return affordable
 
 
-def _status_class(status: int) -> str:
-    if status in (429, 503):
-        return f"http_{status}"
-    return {4: "http_4xx", 5: "http_5xx"}.get(status // 100, "protocol")
+class _Patience:
+    """How long an answer may take before the request is sent again.
+
+    Learns from first attempts only, and an attempt that was given up counts with the time it had
+    had: it would have taken longer, which is all that a quantile needs to know.
+    """
+
+    def __init__(self, hedge: Hedge | None) -> None:
+        self._hedge = hedge
+        self._recent: deque[float] = deque()
+        self._sorted: list[float] = []
+
+    @property
+    def after_s(self) -> float | None:
+        """Seconds to wait; None: do not hedge."""
+        if self._hedge is None or self._hedge.quantile is None:
+            return self._hedge.after_s if self._hedge else None
+        if len(self._sorted) < self._hedge.learn:
+            return None
+        return self._sorted[int(self._hedge.quantile * len(self._sorted))]
+
+    def learn(self, row: Row) -> None:
+        """Take in how long a first attempt took."""
+        told = row.get("ok") or row["error"] in ("timeout", "cancelled")
+        if not told or self._hedge is None or self._hedge.quantile is None:
+            return
+        taken_s = row["done_s"] - row["sent_s"]
+        self._recent.append(taken_s)
+        bisect.insort(self._sorted, taken_s)
+        if len(self._recent) > max(_REMEMBERED, self._hedge.learn):
+            oldest_s = self._recent.popleft()
+            del self._sorted[bisect.bisect_left(self._sorted, oldest_s)]

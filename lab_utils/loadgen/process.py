@@ -113,9 +113,9 @@ class Generator:
     def _take(self, told: dict[str, Any]) -> None:
         if "request_id" in told:
             self.rows.append(told)
-            last = told["attempts"][-1]
-            self.ok += last.get("ok", False)
-            self.failed += last.get("error", "") not in ("", "cancelled")
+            ok = "decisive" in told and bool(told["attempts"][told["decisive"] - 1].get("ok"))
+            self.ok += ok
+            self.failed += not ok and told.get("error") != "cancelled"
         elif "sent" in told:
             self.sent = told["sent"]
         elif "clock" in told:

@@ -1,11 +1,16 @@
 """A run is saved as a whole and loads back equal."""
 
+import json
 from dataclasses import replace
+from datetime import timedelta
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from lab_utils.errors import InvalidInput
-from lab_utils.runs import Run
+from lab_utils.runs import FORMAT, Run
+from lab_utils.tables import make_table
 from tests.tools.made_runs import made_run
 
 
@@ -51,3 +56,75 @@ def test_a_folder_without_a_run_cannot_be_loaded(tmp_path):
 
 def test_a_run_says_its_main_figures_in_one_line():
     assert repr(made_run()) == "Run(2 requests, 1 ok, 0 outages, seed 7, interrupted)"
+
+
+def test_a_run_of_the_first_format_still_loads(tmp_path):
+    run = made_run()
+    folder = run.save(tmp_path / "old")
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(about | {"format": 1}))
+    for name in ("states", "kubelet", "gaps"):
+        (folder / f"{name}.csv").unlink()
+    attempts = folder / "attempts.csv"
+    attempts.write_text(attempts.read_text().replace(",hedge,endpoint", ""))
+    assert Run.load(folder) == run
+
+
+def test_a_run_of_a_later_format_is_refused(tmp_path):
+    folder = made_run().save(tmp_path / "new")
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(about | {"format": FORMAT + 1}))
+    with pytest.raises(InvalidInput, match="update the lab"):
+        Run.load(folder)
+
+
+def run_of(latency_s, first=0, step=1, started_s=0.0):
+    """Make a run of successes, one every 0.1 s, of which each took as long as it says."""
+    due_s = np.arange(len(latency_s)) * 0.1
+    columns = {
+        "request_id": first + step * np.arange(len(latency_s)), "scheduled_s": due_s,
+        "sent_s": due_s, "done_s": due_s + latency_s, "latency_s": latency_s, "ok": True,
+    }  # fmt: skip
+    table = pd.DataFrame(columns)
+    run = made_run()
+    return replace(
+        run,
+        requests=make_table("requests", table),
+        schedule=make_table("schedule", table[["request_id", "scheduled_s"]]),
+        started_at=run.started_at + timedelta(seconds=started_s),
+        interrupted=False,
+    )
+
+
+def test_two_runs_side_by_side_differ_where_their_intervals_do_not_overlap():
+    chance = np.random.default_rng(1)
+    slow, quick = (run_of(chance.exponential(mean_s, 500)) for mean_s in (0.2, 0.1))
+    table = slow.compare(quick).set_index("figure")
+    assert list(table.index) == ["availability", "p50_s", "p95_s", "p99_s"]
+    assert table["differs"].tolist()[:3] == [False, True, True]
+    assert table["this"]["p50_s"] > table["other"]["p50_s"]
+    assert not slow.compare(slow)["differs"].any()
+
+
+def test_shares_of_one_schedule_become_one_run_on_one_clock():
+    even, odd = run_of(np.full(5, 0.1), 0, 2), run_of(np.full(5, 0.2), 1, 2, started_s=0.05)
+    joint = even.merge(odd)
+    assert joint.requests["request_id"].tolist() == list(range(10))
+    assert joint.requests["scheduled_s"].tolist() == pytest.approx(np.arange(10) * 0.05)
+    assert joint.settings["rate_rps"] == 20.0
+    assert joint.requests["latency_s"].sum() == pytest.approx(1.5)
+
+
+def test_runs_with_the_same_numbers_are_numbered_anew():
+    joint = run_of(np.full(3, 0.1)).merge(run_of(np.full(2, 0.1), started_s=9.0))
+    assert joint.requests["request_id"].tolist() == [0, 1, 2, 3, 4]
+    assert joint.schedule["scheduled_s"].max() == pytest.approx(9.1)
+    assert "rate_rps" not in joint.settings  # that of the whole is not that of a part
+
+
+def test_a_merged_run_was_interrupted_if_a_part_was():
+    assert (
+        run_of(np.full(3, 0.1))
+        .merge(replace(run_of(np.full(3, 0.1)), interrupted=True))
+        .interrupted
+    )

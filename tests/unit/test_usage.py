@@ -136,7 +136,7 @@ def test_the_sampler_survives_what_does_not_answer():
     with Sampler(fleet, period_s=0.02) as sampler:
         while fleet.looks < 6 and time.monotonic() < deadline_s:
             time.sleep(0.01)
-    table = sampler.usage(clock)
+    table = sampler.tables(clock)["usage"]
     by_pod = table.groupby("pod")["memory_bytes"]
     assert by_pod.count()["well"] >= 3
     assert by_pod.count()["stuck"] == 0

@@ -5,12 +5,9 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,83 +16,7 @@ from lab_utils.arrivals import make_schedule
 from lab_utils.errors import InvalidInput, LoadError
 from lab_utils.loadgen.plan import Plan
 from lab_utils.workload import fire, fire_closed
-
-ANSWER = {"parameters": {"pod": "p-1", "node": "n-1", "role": "primary", "queue_s": 0.001}}
-
-
-def http(status: int, body: bytes, *headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-GOOD = http(200, json.dumps(ANSWER).encode())
-
-
-@contextmanager
-def serving(answer):
-    """Serve on a free port: answer(writer) is awaited for each request of each connection."""
-    started, ended, ports, loops = threading.Event(), asyncio.Event(), [], []
-
-    async def handle(reader, writer):
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r")[0])
-                await reader.readexactly(length)
-                await answer(writer)
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
-            pass
-        finally:
-            writer.close()
-
-    async def main():
-        loops.append(asyncio.get_running_loop())
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, backlog=1000)
-        ports.append(server.sockets[0].getsockname()[1])
-        started.set()
-        await ended.wait()
-        server.close()
-        handling = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in handling:
-            task.cancel()
-        await asyncio.gather(*handling)
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),))
-    thread.start()
-    started.wait(5)
-    try:
-        yield f"http://127.0.0.1:{ports[0]}"
-    finally:
-        loops[0].call_soon_threadsafe(ended.set)
-        thread.join(5)
-
-
-def writes(data: bytes):
-    async def answer(writer):
-        writer.write(data)
-        await writer.drain()
-
-    return answer
-
-
-def closes(data: bytes):
-    async def answer(writer):
-        writer.write(data)
-        writer.close()
-        await writer.wait_closed()
-        raise OSError
-
-    return answer
-
-
-async def resets(writer):
-    linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    writer.transport.abort()
-    raise OSError
-
-
-async def stalls(writer):
-    await asyncio.sleep(3600)
+from tests.tools.servers import ANSWER, GOOD, closes, http, resets, serving, stalls, writes
 
 
 def fire_some(url, **options):
@@ -238,26 +159,6 @@ def test_a_closed_loop_has_as_many_requests_in_flight_as_users():
     assert list(run.requests["request_id"]) == list(range(12))
 
 
-def test_the_schedule_follows_from_the_seed_bit_for_bit():
-    first, again, other = (make_schedule("poisson", 200.0, 20.0, seed) for seed in (7, 7, 8))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first[:10], other[:10])
-    assert first.max() < 20.0
-
-
-def test_poisson_gaps_are_exponential():
-    schedule = make_schedule("poisson", 500.0, 40.0, 1)
-    gaps = np.sort(np.diff(schedule)) * 500.0
-    ranks = np.arange(1, len(gaps) + 1) / len(gaps)
-    distance = np.abs(ranks - (1 - np.exp(-gaps))).max()
-    assert distance < 1.63 / len(gaps) ** 0.5  # Kolmogorov's 1 % critical value
-    assert len(schedule) == pytest.approx(20_000, abs=4 * 20_000**0.5)
-
-
-def test_constant_arrivals_are_evenly_spaced():
-    assert list(make_schedule("constant", 4.0, 1.0, 1)) == [0.0, 0.25, 0.5, 0.75]
-
-
 def test_a_run_holds_the_schedule_it_was_sent_by():
     with serving(writes(GOOD)) as url:
         run = fire_some(url, arrivals="poisson", seed=5)
@@ -354,7 +255,7 @@ def test_an_interrupt_gives_back_what_there_is_within_a_second():
 
 
 def start_generator(url):
-    plan = Plan((url,), 5.0, False, scheduled_s=tuple(i / 50 for i in range(1500)))
+    plan = Plan(((url,),), scheduled_s=tuple(i / 50 for i in range(1500)))
     process = subprocess.Popen(
         [sys.executable, "-m", "lab_utils.loadgen"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

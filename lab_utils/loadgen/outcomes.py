@@ -1,0 +1,74 @@
+"""What can become of an attempt. A failure is a class, never an exception, and never a latency.
+
+timeout      no whole answer within timeout_s of sending
+refused      nobody listens there
+unreachable  no route to the host
+reset        the connection broke, or was closed without an answer
+dns          the name has no address
+http_429, http_503, http_5xx, http_4xx   the server said so
+protocol     an answer that is not what the protocol allows
+client       this machine ran out of sockets or ports: says nothing about the server
+cancelled    given up before the answer, at the end of the run or because a hedge was quicker: says
+             nothing about the server
+"""
+
+import errno
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+Row = dict[str, Any]
+_BY_ERRNO = {
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EMFILE: "client",
+    errno.ENFILE: "client",
+    errno.EADDRNOTAVAIL: "client",
+    errno.ENOBUFS: "client",
+}
+
+
+class BrokenAnswer(ValueError):
+    """An answer that is not what the protocol allows."""
+
+
+def classify_error(exc: Exception) -> str:
+    """Name the class of an exception of a connection."""
+    match exc:
+        case TimeoutError():
+            # The kernel's own ETIMEDOUT is one too: no answer to the connection in minutes.
+            return "timeout"
+        case socket.gaierror():
+            return "dns"
+        case BrokenAnswer() | ssl.SSLError():
+            return "protocol"
+        case OSError():
+            return _BY_ERRNO.get(exc.errno or 0, "reset")
+    raise exc
+
+
+def read_answer(status: int, body: bytes) -> Row:
+    """Tell from a whole answer whether it is a success, and who gave it."""
+    if status != 200:
+        return {"status": status, "error": _class_of(status)}
+    try:
+        parameters = json.loads(body).get("parameters", {})
+        said = {key: str(parameters.get(key, "")) for key in ("pod", "node", "role")}
+        return {"status": status, "ok": True} | said | _numbers(parameters)
+    except (ValueError, AttributeError, TypeError):
+        return {"status": status, "error": "protocol"}
+
+
+def _numbers(parameters: Mapping[str, Any]) -> Row:
+    said = {key: parameters.get(key) for key in ("queue_s", "service_s")}
+    numbers: Row = {key: float(value) for key, value in said.items() if value is not None}
+    return numbers | {"batch_size": int(parameters.get("batch_size", 0))}
+
+
+def _class_of(status: int) -> str:
+    if status in (429, 503):
+        return f"http_{status}"
+    return {4: "http_4xx", 5: "http_5xx"}.get(status // 100, "protocol")
