@@ -223,6 +223,12 @@ _FIDELITY = (
     Fidelity("image", False, "built from the same Dockerfile; libraries are this environment's"),
     Fidelity("probes, back-off, termination", True, "measured and acted on as a kubelet does"),
     Fidelity("HTTP through the Service", True, "TCP on loopback, an endpoint per connection"),
+    Fidelity(
+        "names and clusterIPs", False, "inside a container: in its Python, not in other programs"
+    ),
+    Fidelity(
+        "volumes", False, "folders of this machine; at their mountPaths for a container's Python"
+    ),
     Fidelity("NetworkPolicy", False, "stored, not enforced"),
     Fidelity("memory limit", False, "resident size is watched; over the limit it is killed"),
     Fidelity("pod addresses", True, "each pod has an address of its own in 127.0.0.0/8"),

@@ -1,9 +1,9 @@
 """What is in a cluster before anybody asks for anything: namespaces and the Service of the API."""
 
+from lab_utils.controlplane.config import API_CLUSTER_IP
 from lab_utils.controlplane.registry import Registry
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-API_CLUSTER_IP = "10.96.0.1"
 _MANAGER = "kube-apiserver"
 _HOME = {"name": "kubernetes", "namespace": "default"}
 

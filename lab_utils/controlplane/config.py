@@ -19,6 +19,15 @@ NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 DEFAULT_TOLERATIONS_S = {NOT_READY: 300, UNREACHABLE: 300}
 """How long a pod that says nothing about it stays on a node with one of these taints."""
+API_CLUSTER_IP = "10.96.0.1"
+API_NAMES = (
+    API_CLUSTER_IP,
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
+"""What pods call the API server."""
 ADMIN = "kubernetes-admin"
 API_SERVER = "kube-apiserver"
 
@@ -108,6 +117,11 @@ class Layout:
     def images(self) -> Path:
         """Content-addressed images: <hex digest>/config.json and <hex digest>/rootfs/."""
         return self.root / "images"
+
+    @property
+    def services(self) -> Path:
+        """What names and ports of Services lead to: written by the Service proxy for containers."""
+        return self.root / "services.json"
 
     @property
     def log(self) -> Path:

@@ -109,7 +109,14 @@ def _clean(layout: Layout) -> None:
     with contextlib.suppress(OSError, ValueError):
         sweep(RUN_MARK, ClusterConfig.load(layout.config).run_id)
     discovery = layout.kubeconfig.with_name("discovery.json")  # what the official client keeps
-    for path in (layout.endpoint, layout.kubeconfig, layout.config, layout.log, discovery):
+    for path in (
+        layout.endpoint,
+        layout.kubeconfig,
+        layout.config,
+        layout.log,
+        layout.services,
+        discovery,
+    ):
         path.unlink(missing_ok=True)
     for folder in (layout.nodes, layout.ca.parent):
         shutil.rmtree(folder, ignore_errors=True)

@@ -71,7 +71,7 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     registry = Registry(Store(), tolerations_s=config.default_tolerations_s)
     supervisor = Supervisor(layout, config)
-    proxy = NodePortProxy(registry, config, supervisor.is_off)
+    proxy = NodePortProxy(registry, config, supervisor.is_off, table=layout.services)
     forwarder = Forwarder(layout, registry)
     app = make_app(registry, json.loads(layout.tokens.read_text()), forwarder)
     activity = Activity(app)

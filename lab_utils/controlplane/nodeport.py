@@ -1,13 +1,16 @@
-"""The Service proxy: one loopback port per nodePort, one random ready pod per connection.
+"""The Service proxy: one loopback port per door, one random ready pod per connection.
 
 Plays kube-proxy and Kind's port mappings: the choice is made once per connection (so keep-alive
 pins a client to a pod), a pod that leaves keeps its connections, and a node without power answers
-nothing, not even with a reset. Hides ports and sockets. TCP only; never looks into a request.
-Source: https://kubernetes.io/docs/reference/networking/virtual-ips/
+nothing, not even with a reset. A nodePort is served under its own number where that is free. What
+serves a port of a clusterIP, and what the names of Services lead to, is written into one file, for
+the containers of all nodes (kubelet/container). Hides ports and sockets. TCP only; never looks into
+a request. Source: https://kubernetes.io/docs/reference/networking/virtual-ips/
 """
 
 import asyncio
 import contextlib
+import json
 import logging
 import random
 import socket
@@ -15,11 +18,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from lab_utils.controlplane.config import ClusterConfig
+from lab_utils.controlplane.config import ClusterConfig, write_atomically
+from lab_utils.controlplane.names import names
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.relay import Relay
-from lab_utils.controlplane.routes import Backend, Route, routes
+from lab_utils.controlplane.routes import Backend, Door, Route, routes
 from lab_utils.controlplane.store import Change
 from lab_utils.errors import PortBusy
 
@@ -31,7 +36,16 @@ _log = logging.getLogger(__name__)
 
 
 class NodePortProxy:
-    """Listens on the nodePorts of all Services."""
+    """Listens on the nodePorts of all Services, and for the ports of their clusterIPs.
+
+    Args:
+        registry: Where the Services and their EndpointSlices are.
+        config: Says on which ports of this machine nodePorts are wanted.
+        is_down: Tells whether a node has lost power.
+        table: The file that says what containers find where; None writes none.
+        rng: Chooses the pods.
+        min_sync_period_s: Shortest time between two looks at the Services.
+    """
 
     def __init__(
         self,
@@ -39,20 +53,27 @@ class NodePortProxy:
         config: ClusterConfig,
         is_down: Callable[[str], bool],
         *,
+        table: Path | None = None,
         rng: random.Random | None = None,
         min_sync_period_s: float = MIN_SYNC_PERIOD_S,
     ) -> None:
         self._registry, self._config, self._is_down = registry, config, is_down
         self._min_sync_period_s = min_sync_period_s
         self._random = rng or random.Random()  # noqa: S311 a choice of pods, not a secret
-        self._routes: dict[int, Route] = {}
-        self._pins: dict[tuple[int, str], _Pin] = {}
-        self._listeners: dict[int, asyncio.Server] = {}
+        self._table, self._written = table, ""
+        self._routes: dict[Door, Route] = {}
+        self._pins: dict[tuple[Door, str], _Pin] = {}
+        self._listeners: dict[Door, asyncio.Server] = {}
+        self._ports: dict[Door, int] = {}
         self._relays: set[Relay] = set()
         self._dirty = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = contextlib.ExitStack()
-        self.ports: dict[int, int] = {}
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """Tell which port of this machine serves each nodePort."""
+        return {door: port for door, port in self._ports.items() if isinstance(door, int)}
 
     @property
     def open_connections(self) -> int:
@@ -77,8 +98,8 @@ class NodePortProxy:
         self._stopping.close()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-        for node_port in list(self._listeners):
-            self._unlisten(node_port)
+        for door in list(self._listeners):
+            self._unlisten(door)
         for relay in list(self._relays):
             relay.abort()
 
@@ -93,7 +114,7 @@ class NodePortProxy:
             try:
                 await self._sync()
             except Exception:  # as a controller's: told, and tried again with the next change
-                _log.exception("cannot bring the nodePorts up to date")
+                _log.exception("cannot bring the ports of Services up to date")
             await asyncio.sleep(self._min_sync_period_s)
 
     async def _sync(self) -> None:
@@ -102,40 +123,53 @@ class NodePortProxy:
         now = time.monotonic()
         self._pins = {key: pin for key, pin in self._pins.items() if pin.until > now}
         wanted = self._routes.keys() | self._config.host_ports.keys()
-        for node_port in self._listeners.keys() - wanted:
-            self._unlisten(node_port)
-        for node_port in wanted - self._listeners.keys():
-            await self._listen(node_port, node_port, demanded=False)
+        for door in self._listeners.keys() - wanted:
+            self._unlisten(door)
+        for door in wanted - self._listeners.keys():
+            await self._listen(door, door if isinstance(door, int) else 0, demanded=False)
+        self._publish(names(services, slices))
 
-    async def _listen(self, node_port: int, wanted: int, *, demanded: bool) -> None:
+    def _publish(self, found: dict[str, list[str]]) -> None:
+        """Write what names lead to and where clusterIPs' ports are; 0: nobody is there."""
+        doors = {
+            door: self._ports[door] if route.backends else 0
+            for door, route in self._routes.items()
+            if isinstance(door, str)
+        }
+        text = json.dumps({"names": found, "doors": doors}, sort_keys=True)
+        if self._table is not None and text != self._written:
+            write_atomically(self._table, text)
+            self._written = text
+
+    async def _listen(self, door: Door, wanted: int, *, demanded: bool) -> None:
         """Listen on the wanted port of loopback; if it is taken, on a free one."""
         bound = _bind(wanted) or (None if demanded else _bind(0))
         if bound is None:
             raise PortBusy(
-                f"Opening port {wanted} of 127.0.0.1 for nodePort {node_port}: another program has "
+                f"Opening port {wanted} of 127.0.0.1 for nodePort {door}: another program has "
                 "it. Stop that program, or choose another port (0 takes any free one)."
             )
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Relay(partial(self._choose, node_port), self._is_down, self._relays),
+            lambda: Relay(partial(self._choose, door), self._is_down, self._relays),
             sock=bound,
             backlog=_BACKLOG,
         )
-        self._listeners[node_port] = server
-        self.ports[node_port] = bound.getsockname()[1]
+        self._listeners[door] = server
+        self._ports[door] = bound.getsockname()[1]
 
-    def _unlisten(self, node_port: int) -> None:
-        self._listeners.pop(node_port).close()
-        del self.ports[node_port]
+    def _unlisten(self, door: Door) -> None:
+        self._listeners.pop(door).close()
+        del self._ports[door]
 
-    def _choose(self, node_port: int, client: str) -> Backend | None:
+    def _choose(self, door: Door, client: str) -> Backend | None:
         """Choose the pod of a new connection; None: nobody is there to answer."""
-        route = self._routes.get(node_port)
+        route = self._routes.get(door)
         if route is None or not route.backends:
             return None
         if not route.affinity_s:
             return self._random.choice(route.backends)
-        now, key = time.monotonic(), (node_port, client)
+        now, key = time.monotonic(), (door, client)
         pin = self._pins.get(key)
         if pin is None or pin.until < now or pin.backend not in route.backends:
             pin = _Pin(self._random.choice(route.backends), now)

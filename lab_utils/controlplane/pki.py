@@ -9,16 +9,23 @@ import secrets
 
 import trustme
 
-from lab_utils.controlplane.config import ADMIN, API_SERVER, ClusterConfig, Layout, write_atomically
+from lab_utils.controlplane.config import (
+    ADMIN,
+    API_NAMES,
+    API_SERVER,
+    ClusterConfig,
+    Layout,
+    write_atomically,
+)
 
 
 def create_secrets(layout: Layout, config: ClusterConfig) -> None:
-    """Write CA, server certificate (127.0.0.1, localhost, each node's name) and tokens."""
+    """Write CA, tokens and the server's certificate, for all names it is called by."""
     authority = trustme.CA(
         organization_name="Embedded Kubernetes cluster", organization_unit_name=config.name
     )
     names = [node.name for node in config.nodes]
-    server = authority.issue_cert("127.0.0.1", "localhost", "kubernetes.default.svc", *names)
+    server = authority.issue_cert("127.0.0.1", "localhost", *API_NAMES, *names)
     layout.ca.parent.mkdir(mode=0o700, exist_ok=True)
     write_atomically(layout.ca, authority.cert_pem.bytes().decode())
     write_atomically(

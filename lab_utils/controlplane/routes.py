@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from lab_utils.controlplane.status import Object
 
+HEADLESS = "None"
 _SERVICE_NAME = "kubernetes.io/service-name"
+Door = int | str
+"""Where connections come in: a nodePort, or `10.96.3.4:80`, a port of a clusterIP."""
 
 
 @dataclass(frozen=True)
@@ -23,27 +26,38 @@ class Backend:
 
 @dataclass(frozen=True)
 class Route:
-    """The places of one nodePort, and for how long a client keeps its place (0: not at all)."""
+    """The places of one door, and for how long a client keeps its place (0: not at all)."""
 
     backends: tuple[Backend, ...]
     affinity_s: float = 0.0
 
 
-def routes(services: Iterable[Object], slices: Iterable[Object]) -> dict[int, Route]:
-    """Give the route of every TCP nodePort."""
-    by_service: dict[tuple[str, str], list[Object]] = {}
+def routes(services: Iterable[Object], slices: Iterable[Object]) -> dict[Door, Route]:
+    """Give the route of every TCP port that Services have on nodes and on clusterIPs."""
+    endpoints = by_service(slices)
+    table: dict[Door, Route] = {}
+    for service in services:
+        meta, address = service["metadata"], service["spec"].get("clusterIP", HEADLESS)
+        found = endpoints.get((meta["namespace"], meta["name"]), [])
+        for port in service["spec"].get("ports") or ():
+            if port.get("protocol", "TCP") != "TCP":
+                continue
+            backends = _backends(port.get("name", ""), found)
+            route = Route(tuple(backends), _affinity_s(service))
+            if port.get("nodePort"):
+                table[port["nodePort"]] = route
+            if address and address != HEADLESS:
+                table[f"{address}:{port['port']}"] = route
+    return table
+
+
+def by_service(slices: Iterable[Object]) -> dict[tuple[str, str], list[Object]]:
+    """Group slices by namespace and name of their Service."""
+    found: dict[tuple[str, str], list[Object]] = {}
     for one in slices:
         name = (one["metadata"].get("labels") or {}).get(_SERVICE_NAME, "")
-        by_service.setdefault((one["metadata"]["namespace"], name), []).append(one)
-    table = {}
-    for service in services:
-        meta = service["metadata"]
-        found = by_service.get((meta["namespace"], meta["name"]), [])
-        for port in service["spec"].get("ports") or ():
-            if port.get("nodePort") and port.get("protocol", "TCP") == "TCP":
-                backends = _backends(port.get("name", ""), found)
-                table[port["nodePort"]] = Route(tuple(backends), _affinity_s(service))
-    return table
+        found.setdefault((one["metadata"]["namespace"], name), []).append(one)
+    return found
 
 
 def _affinity_s(service: Object) -> float:

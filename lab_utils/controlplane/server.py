@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from lab_utils.controlplane.answers import refusal
+from lab_utils.controlplane.config import API_NAMES
 from lab_utils.controlplane.decoding import MAX_BODY_BYTES
 from lab_utils.controlplane.discovery import HEALTH
 from lab_utils.controlplane.forward import Forwarder
@@ -95,13 +96,13 @@ class _Gate:
 
 def _require_local(request: web.Request) -> None:
     """Refuse what a web page could send: another Host (DNS rebinding), or any Origin."""
-    if "Origin" in request.headers or not _is_loopback(request.headers.get("Host", "")):
+    if "Origin" in request.headers or not _is_ours(request.headers.get("Host", "")):
         raise ApiError(403, "Forbidden", "only local clients may use this server")
 
 
-def _is_loopback(host: str) -> bool:
+def _is_ours(host: str) -> bool:
     name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-    if name == "localhost":
+    if name == "localhost" or name in API_NAMES:
         return True
     try:
         return ipaddress.ip_address(name.strip("[]")).is_loopback

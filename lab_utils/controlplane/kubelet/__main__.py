@@ -42,7 +42,7 @@ async def run_kubelet(layout: Layout, config: ClusterConfig, name: str) -> None:
     images, runtime, recorder = ImageStore(layout, name), Runtime(), Recorder(client, name)
     folder = layout.node(name) / "pods"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    services = NodeServices(client, recorder, runtime, images, addresses, folder)
+    services = NodeServices(client, recorder, runtime, images, addresses, folder, layout.services)
     kubelet = Kubelet(services, name)
     stats = Stats(name, kubelet.workers)
     registered = Node(client, config, node, addresses, images)

@@ -1,22 +1,23 @@
-"""The environment of a container: image, ConfigMaps, Secrets, fields and expansion.
+"""The environment of a container: image, Services, ConfigMaps, Secrets, fields and expansion.
 
-What the API server knows is fetched first, as Sources; the rest is pure. Services are not among the
-variables: a ClusterIP leads nowhere on this machine. Source:
+What the API server knows is fetched first, as Sources; the rest is pure. Source:
 https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
 """
 
 import base64
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab_utils.controlplane.kubelet.client import ApiClient
 from lab_utils.controlplane.kubelet.node import capacity
+from lab_utils.controlplane.kubelet.sandbox import service_links
 from lab_utils.controlplane.status import ApiError, Object
 from lab_utils.units import parse_quantity
 
 _PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets"}
+_API = "kubernetes"
 _REFERENCE = re.compile(r"\$\$|\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 _INDEXED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 _KINDS = {
@@ -33,9 +34,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Sources:
-    """Data by (kind, name), and the addresses of node and pod."""
+    """Data by (kind, name), the Services to tell of, and the addresses of node and pod."""
 
     data: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    services: Sequence[Object] = ()
     node_ip: str = ""
     pod_ip: str = ""
 
@@ -58,13 +60,31 @@ async def fetch_data(
     found = {}
     for kind, name in sorted(set(references)):
         path = f"/api/v1/namespaces/{namespace}/{_PLURALS[kind]}/{name}"
-        try:
-            data = (await client.get(path)).get("data") or {}
-        except ApiError as exc:
-            if exc.code != 404:
-                raise
-            continue
-        found[kind, name] = {k: _decode(v) for k, v in data.items()} if kind == "Secret" else data
+        if (obj := await _get_if_there(client, path)) is not None:
+            data = obj.get("data") or {}
+            is_secret = kind == "Secret"
+            found[kind, name] = {k: _decode(v) for k, v in data.items()} if is_secret else data
+    return found
+
+
+async def _get_if_there(client: ApiClient, path: str) -> Object | None:
+    try:
+        return await client.get(path)
+    except ApiError as exc:
+        if exc.code != 404:
+            raise
+        return None
+
+
+async def fetch_services(client: ApiClient, pod: Object) -> list[Object]:
+    """Ask the API server for the Services a pod is told of: its namespace's, and the API's own."""
+    found = []
+    if pod["spec"].get("enableServiceLinks", True):
+        namespace = pod["metadata"]["namespace"]
+        found = (await client.get(f"/api/v1/namespaces/{namespace}/services"))["items"]
+    if not any(service["metadata"]["name"] == _API for service in found):
+        api = await _get_if_there(client, f"/api/v1/namespaces/default/services/{_API}")
+        found += [api] if api else []
     return found
 
 
@@ -87,7 +107,7 @@ def build_env(pod: Object, container: Object, sources: Sources) -> dict[str, str
     Raises:
         ConfigError: A ConfigMap, a Secret or a key in one is not there and not optional.
     """
-    env: dict[str, str] = {}
+    env = service_links(sources.services)
     for source in container.get("envFrom", []):
         ((name, ref),) = ((name, source[name]) for name in _KINDS if name in source)
         data = sources.require(_KINDS[name], ref)

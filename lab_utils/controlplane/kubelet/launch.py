@@ -9,6 +9,7 @@ from lab_utils.controlplane.kubelet.cgroup import Limits
 from lab_utils.controlplane.kubelet.env import ConfigError, Sources, build_env, expand
 from lab_utils.controlplane.kubelet.images import Image
 from lab_utils.controlplane.kubelet.runtime import Launch
+from lab_utils.controlplane.kubelet.sandbox import sandbox_env
 from lab_utils.controlplane.kubelet.volumes import local_path, mounts_of
 from lab_utils.controlplane.status import Object
 from lab_utils.units import parse_bytes, parse_cores
@@ -34,11 +35,16 @@ def make_launch(
     if not argv:
         raise ConfigError("no command specified")
     mounts = mounts_of(container, folder / "volumes")
-    local = {name: local_path(value, mounts, image.rootfs) for name, value in env.items()}
+
+    def localize(text: str) -> str:
+        return local_path(text, mounts, image.rootfs)
+
+    local = {name: localize(value) for name, value in env.items()}
+    local |= sandbox_env(folder, mounts, local)
     cwd = container.get("workingDir") or image.config.get("WorkingDir") or "/"
     return Launch(
         image=image.name,
-        argv=tuple(local_path(part, mounts, image.rootfs) for part in argv),
+        argv=tuple(map(localize, argv)),
         env=local | _host_env(pod, env, own),
         cwd=image.rootfs / cwd.lstrip("/"),
         folder=own,
@@ -46,6 +52,7 @@ def make_launch(
         limits=_limits(container),
         address=sources.pod_ip,
         ports={p["name"]: p["containerPort"] for p in container.get("ports", []) if "name" in p},
+        localize=localize,
     )
 
 

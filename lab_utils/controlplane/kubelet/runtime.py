@@ -53,6 +53,8 @@ class Launch:
     address: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Ports by the names that probes and hooks may use."""
+    localize: Callable[[str], str] = str
+    """Translates the paths in an argument to this machine's."""
 
 
 @dataclass
@@ -148,7 +150,9 @@ class Runtime:
             StartError: The command is not there or cannot be executed.
         """
         with tempfile.TemporaryFile() as output:
-            process = _spawn(container.launch, container.id, argv, output.fileno())
+            launch = container.launch
+            local = [launch.localize(part) for part in argv]
+            process = _spawn(launch, container.id, local, output.fileno())
             self._own.add(process.pid)
             try:
                 await poll_until(lambda: process.poll() is not None, timeout_s)

@@ -1,11 +1,12 @@
 """Volumes as folders of the pod: emptyDir, configMap, secret, downwardAPI and projected ones.
 
-Nothing can be mounted without root, so a container's mountPath does not exist for it. Where its
-command, arguments or environment name a path at or below a mountPath, the kubelet writes the
-folder of the volume instead; the same goes for absolute paths that exist in its image. A file that
-opens `/etc/config/x` by a name of its own does not find it. readOnly is not enforced.
+Nothing can be mounted without root. A Python container finds its volumes at their mountPaths all
+the same (container/sitecustomize.py). For all others the kubelet writes the folder of the volume
+where command, arguments or environment name a path at or below a mountPath; the same goes for
+absolute paths that exist in the image. readOnly is not enforced.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -52,18 +53,17 @@ def write_volumes(folder: Path, pod: Object, sources: Sources) -> None:
 def mounts_of(container: Object, volumes: Path) -> dict[str, Path]:
     """Tell which folder on this machine stands for each of a container's mountPaths."""
     return {
-        mount["mountPath"].rstrip("/"): volumes / mount["name"] / mount.get("subPath", "")
+        mount["mountPath"].rstrip("/") or "/": volumes / mount["name"] / mount.get("subPath", "")
         for mount in container.get("volumeMounts", [])
     }
 
 
 def local_path(text: str, mounts: Mapping[str, Path], rootfs: Path) -> str:
-    """Translate a path below a mount, or one that exists in the image; leave all else."""
+    """Translate paths below a mount, also within a text, or one that is in the image."""
+    for mount, folder in mounts.items():
+        text = re.sub(rf"(?<![\w./-]){re.escape(mount)}(?![\w.-])", str(folder), text)
     if not text.startswith("/") or ".." in text:
         return text
-    for mount, folder in mounts.items():
-        if text == mount or text.startswith(f"{mount}/"):
-            return str(folder) + text[len(mount) :]
     inside = rootfs / text.lstrip("/")
     return str(inside) if inside.exists() else text
 

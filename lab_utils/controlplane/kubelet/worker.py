@@ -15,7 +15,13 @@ from pathlib import Path
 
 from lab_utils.controlplane.kubelet.checks import check
 from lab_utils.controlplane.kubelet.client import UNREACHABLE, ApiClient
-from lab_utils.controlplane.kubelet.env import ConfigError, Sources, env_references, fetch_data
+from lab_utils.controlplane.kubelet.env import (
+    ConfigError,
+    Sources,
+    env_references,
+    fetch_data,
+    fetch_services,
+)
 from lab_utils.controlplane.kubelet.events import Recorder
 from lab_utils.controlplane.kubelet.images import Image, ImageStore, ImageUnavailable
 from lab_utils.controlplane.kubelet.launch import make_launch, user_id
@@ -25,6 +31,7 @@ from lab_utils.controlplane.kubelet.probes import PodProbes, ProbeActions, Probe
 from lab_utils.controlplane.kubelet.records import ContainerRecord, new_records, to_start
 from lab_utils.controlplane.kubelet.report import Reporter
 from lab_utils.controlplane.kubelet.runtime import Launch, Runtime, StartError
+from lab_utils.controlplane.kubelet.sandbox import write_sandbox
 from lab_utils.controlplane.kubelet.slot import Slot
 from lab_utils.controlplane.kubelet.stopping import stop_container
 from lab_utils.controlplane.kubelet.volumes import VolumeError, volume_references, write_volumes
@@ -46,6 +53,8 @@ class NodeServices:
     images: ImageStore
     addresses: Addresses
     folder: Path
+    services: Path
+    """The table of the Service proxy."""
 
 
 class PodWorker:
@@ -175,8 +184,10 @@ class PodWorker:
         node, pod = self._node, self.pod
         wanted = {*env_references(record.spec), *volume_references(pod)}
         data = await fetch_data(node.client, pod["metadata"]["namespace"], wanted)
-        sources = Sources(data, node.addresses.node, self._ip)
+        services = await fetch_services(node.client, pod)
+        sources = Sources(data, services, node.addresses.node, self._ip)
         write_volumes(self.folder / "volumes", pod, sources)
+        write_sandbox(self.folder, pod, self._ip, node.services)
         restart = record.restart_count + (record.ended is not None)
         return make_launch(pod, record.spec, image, sources, self.folder, restart)
 
