@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any
 
 _SESSION = frozenset({
-    "apply", "build_image", "by_profile", "delete", "doctor", "down", "ensure", "faults",
-    "fidelity", "fire", "fire_closed", "get", "infer", "kubeconfig", "load_image", "logs", "pods",
-    "reset", "runs", "scale", "selector_switch", "status", "up", "url", "wait",
+    "apply", "build_image", "by_profile", "configure", "delete", "doctor", "down", "ensure",
+    "faults", "fidelity", "fire", "fire_closed", "get", "infer", "kubeconfig", "load_image", "logs",
+    "patch", "pods", "reset", "runs", "scale", "selector_switch", "status", "up", "url", "wait",
 })  # fmt: skip
 _ELSEWHERE = {
     "Hedge": "loadgen.policy:Hedge",

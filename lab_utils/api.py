@@ -166,7 +166,7 @@ def _explained(action: str, call: Any, *args: Any, **kwargs: Any) -> Any:
     except ApiException as exc:
         status, message = exc.status, _message_of(exc)
         error = NotFound if status == 404 else ClusterError
-        raise error(f"{action}: the cluster answered {status}: {message}") from exc
+        raise error(f"{action}: the cluster answered {status}: {message}", status) from exc
     except (urllib3.exceptions.HTTPError, OSError) as exc:
         raise ClusterNotRunning(
             f"{action}: the cluster does not answer ({_root_of(exc)}). "

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+from lab_utils import control
 from lab_utils.api import Object
 from lab_utils.cluster import Cluster, is_ready
 from lab_utils.errors import ClusterError, InvalidInput, NotReady
@@ -115,6 +116,46 @@ class Faults:
 
         return self._fault("hang", role, at_s, duration_s, breaks)
 
+    def crash(self, role: str, *, at_s: float = 0.0, exit_code: int = 1) -> Fault:
+        """Let the worker of a role end itself; the kubelet restarts it. Needs the control port."""
+        return self._worker("crash", role, at_s, None, exit_code=exit_code)
+
+    def fail(
+        self, role: str, *, rate: float, status: int = 500, at_s: float = 0.0,
+        duration_s: float = 10.0,
+    ) -> Fault:  # fmt: skip
+        """Let a share of a role's requests fail with an HTTP status. Needs the control port."""
+        return self._worker("fail", role, at_s, duration_s, rate=rate, status=status)
+
+    def slow(
+        self, role: str, *, factor: float, at_s: float = 0.0, duration_s: float = 10.0
+    ) -> Fault:
+        """Let a role's requests take so many times as long. Needs the control port."""
+        return self._worker("slow", role, at_s, duration_s, factor=factor)
+
+    def not_ready(self, role: str, *, at_s: float = 0.0, duration_s: float = 10.0) -> Fault:
+        """Let the worker of a role say it is not ready; it serves on. Needs the control port."""
+        return self._worker("not_ready", role, at_s, duration_s)
+
+    def leak(
+        self, role: str, *, mib_per_s: float, at_s: float = 0.0, duration_s: float = 60.0
+    ) -> Fault:
+        """Let the worker of a role keep ever more memory. Needs the control port."""
+        return self._worker("leak", role, at_s, duration_s, mib_per_s=mib_per_s)
+
+    def drain(self, role: str, *, at_s: float = 0.0, duration_s: float = 20.0) -> Fault:
+        """Cordon the node of a role and evict the lab's pods from it, as far as budgets allow."""
+
+        def breaks() -> Callable[[], None]:
+            node = self._node(role)
+            self._cluster.cordon(node)
+            for pod in self._cluster.pods():
+                if pod["spec"].get("nodeName") == node:
+                    self._cluster.evict(pod["metadata"]["name"])
+            return lambda: self._cluster.uncordon(node)
+
+        return self._fault("drain", role, at_s, duration_s, breaks)
+
     def stop_node(self, role: str, *, at_s: float = 0.0, duration_s: float = 20.0) -> Fault:
         """Cut the power of the node on which a role runs, and switch it on again later."""
 
@@ -147,6 +188,16 @@ class Faults:
             if value is not None and not 0 <= value < float("inf"):
                 raise InvalidInput(f"{name}: {argument} is {value!r}: want seconds from 0 on")
         return Fault(name, target, at_s, duration_s, breaks)
+
+    def _worker(
+        self, name: str, role: str, at_s: float, duration_s: float | None, **how: object
+    ) -> Fault:
+        def breaks() -> Callable[[], None]:
+            pod = self._pod(role)["metadata"]["name"]
+            undo = control.inject(self._cluster, pod, {"kind": name, **how})
+            return _nothing if duration_s is None else undo
+
+        return self._fault(name.replace("_", " "), role, at_s, duration_s, breaks)
 
     def _pod(self, role: str) -> Object:
         pods = self._cluster.pods(f"role={role}")

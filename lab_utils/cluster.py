@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lab_utils.api import Api, Object
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FIELD_MANAGER = "k8s-inference-lab"
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
 # Waiting longer does not help against these; the message says what does.
 _HOPELESS = {
     "ErrImageNeverPull": "Load the image first: lab.load_image()",
@@ -159,17 +161,51 @@ class Cluster:
         events = self.api.list("events", self.namespace)
         return [event for event in events if _happened(event) >= since.replace(microsecond=0)]
 
-    def proxy_pod(self, pod: str, port: int | str, path: str) -> str:
+    def proxy_pod(
+        self, pod: str, port: int | str, path: str, *, method: str = "GET", body: object = None
+    ) -> str:
         """Ask a pod something over HTTP, through the API server."""
         root = self.api.path_of("pods", self.namespace, f"{pod}:{port}").replace("%3A", ":")
         action = f"Asking Pod {self.namespace}/{pod} for {path}"
-        return self.api.request(action, "GET", f"{root}/proxy{path}", accept="*/*", timeout_s=3.0)
+        return self.api.request(
+            action, method, f"{root}/proxy{path}", body=body, accept="*/*", timeout_s=3.0
+        )
+
+    def cordon(self, node: str) -> None:
+        """Keep the scheduler from using a node."""
+        self._patch(f"Cordoning Node {node}", "nodes", node, {"spec": {"unschedulable": True}})
 
     def uncordon(self, node: str) -> None:
         """Let the scheduler use a node again."""
-        path = self.api.path_of("nodes", None, node)
-        body = {"spec": {"unschedulable": None}}
-        self.api.request(f"Uncordoning Node {node}", "PATCH", path, body=body, content_type=_MERGE)
+        self._patch(f"Uncordoning Node {node}", "nodes", node, {"spec": {"unschedulable": None}})
+
+    def evict(self, pod: str) -> bool:
+        """Ask for a pod's eviction, as `kubectl drain` does; False if a budget forbids it now."""
+        path = self.api.path_of("pods", self.namespace, pod) + "/eviction"
+        metadata = {"name": pod, "namespace": self.namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        try:
+            self.api.request(f"Evicting Pod {self.namespace}/{pod}", "POST", path, body=body)
+        except ClusterError as exc:
+            if exc.code != HTTPStatus.TOO_MANY_REQUESTS:
+                raise
+            return False
+        return True
+
+    def patch(self, kind: str, name: str, change: Object) -> None:
+        """Change a part of an object, as `kubectl patch` does (strategic merge).
+
+        Raises:
+            ClusterError: The server refuses it; says which field.
+        """
+        action = f"Patching {kind} {self.namespace}/{name}"
+        self._patch(action, kind, name, change, content_type=_STRATEGIC)
+
+    def _patch(
+        self, action: str, kind: str, name: str, body: Object, content_type: str = _MERGE
+    ) -> None:
+        path = self.api.path_of(kind, self.namespace, name)
+        self.api.request(action, "PATCH", path, body=body, content_type=content_type)
 
     def wait_for_nodes(self, names: Collection[str], *, timeout_s: float = 60.0) -> None:
         """Wait until every one of these nodes has joined and is Ready.

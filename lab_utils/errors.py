@@ -35,7 +35,11 @@ class BackendUnavailable(LabError):
 
 
 class ClusterError(LabError):
-    """The cluster refused a request or did not answer."""
+    """The cluster refused a request or did not answer; `code` is the HTTP status, 0 if none."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ClusterNotRunning(ClusterError):

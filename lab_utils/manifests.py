@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lab_utils import kustomize
-from lab_utils.errors import ManifestError
-from lab_utils.settings import show_path
+from lab_utils.errors import InvalidInput, ManifestError
+from lab_utils.settings import project_root, show_path
 from lab_utils.yaml_source import Document, parse
 
 Object = dict[str, Any]
@@ -60,6 +60,19 @@ def read(path: Path | str) -> list[Manifest]:
     if not found:
         raise ManifestError(f"No object in {show_path(Path(path))}: want at least one manifest.")
     return sorted(found, key=lambda manifest: manifest.kind != "Namespace")
+
+
+def find_experiment(name: str = "") -> Path:
+    """Find the folder of an experiment's overlay, or the lab's own manifests for "".
+
+    Raises:
+        InvalidInput: There is no such experiment; names those there are.
+    """
+    root = project_root() / "manifests"
+    there = sorted(folder.name for folder in (root / "experiments").iterdir())
+    if name and name not in there:
+        raise InvalidInput(f"There is no experiment {name!r}: want one of {', '.join(there)}")
+    return root / "experiments" / name if name else root
 
 
 def check(path: Path | str) -> list[str]:

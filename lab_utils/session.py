@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lab_utils import images, manifests, preflight, restore, workload
+from lab_utils import control, images, manifests, preflight, restore, workload
 from lab_utils.api import Api, Object
 from lab_utils.backends import Backend, Image
 from lab_utils.backends.choose import choose
@@ -160,20 +160,27 @@ class Lab:
             for name in reachable_services(self.cluster):
                 wait_for_answer(self.url(name, "/v2/health/ready"))
 
-    def ensure(self) -> dict[str, Any]:
+    def ensure(self, experiment: str = "") -> dict[str, Any]:
         """Bring the lab to its known state: cluster up, nodes on, workload as in manifests/.
 
         Attaches or creates, undoes what faults and experiments have left, and is quick when there
         is nothing to do. Every notebook starts with it.
 
+        Args:
+            experiment: A folder of manifests/experiments/ to deploy instead, such as "control".
+
         Returns:
             What `status()` says.
+
+        Raises:
+            InvalidInput: There is no such experiment; names those there are.
         """
+        folder = manifests.find_experiment(experiment)
         self.up()
         restore.restore_nodes(self.cluster, self.backend)
         self.build_image()
         self.load_image()
-        wanted = self.apply()
+        wanted = self.apply(folder)
         restore.remove_others(self.cluster, wanted)
         restore.replace_spoiled_pods(self.cluster)
         self.wait()
@@ -217,6 +224,16 @@ class Lab:
         """Set the number of replicas of a Deployment; wait() waits for them."""
         self._require_running()
         self.cluster.scale(deployment, replicas)
+
+    def patch(self, kind: str, name: str, change: Object) -> None:
+        """Change a part of an object, as `kubectl patch` does; wait() waits for the rollout."""
+        self._require_running()
+        self.cluster.patch(kind, name, change)
+
+    def configure(self, role: str, **settings: Any) -> dict[str, Any]:
+        """Change settings of every worker of a role while it runs: see `lab_utils.control`."""
+        self._require_running()
+        return control.configure(self.cluster, role, settings)
 
     def logs(self, pod: str, *, tail: int | None = None, previous: bool = False) -> str:
         """Read what a pod has written."""
