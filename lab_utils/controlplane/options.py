@@ -39,7 +39,7 @@ def _unsupported(options: str, field: str, value: Any, supported: Sequence[str])
     return _refuse(options, "NotSupported", field, message)
 
 
-def _is_true(query: Query, name: str) -> bool:
+def is_true(query: Query, name: str) -> bool:
     """Read a boolean parameter: anything but nothing, 0 and false is true."""
     return query.get(name, "") not in ("", "0", "false")
 
@@ -79,7 +79,7 @@ def write_options(query: Query, options: str, agent: str, content_type: str) -> 
     validation = query.get("fieldValidation", "")
     if validation not in _VALIDATIONS:
         raise _unsupported(options, "fieldValidation", validation, _VALIDATIONS)
-    manager, force = query.get("fieldManager", ""), _is_true(query, "force")
+    manager, force = query.get("fieldManager", ""), is_true(query, "force")
     _check_manager(options, manager)
     if content_type == APPLY_PATCH and not manager:
         message = "Required value: is required for apply patch"
@@ -161,10 +161,10 @@ def list_options(query: Query, kind: Kind, *, is_watch: bool = False) -> ListOpt
         token=query.get("continue", ""),
         revision=query.get("resourceVersion", ""),
         match=query.get("resourceVersionMatch", ""),
-        is_watch=is_watch or _is_true(query, "watch"),
+        is_watch=is_watch or is_true(query, "watch"),
         timeout_s=_integer(query.get("timeoutSeconds", "")),
-        bookmarks=_is_true(query, "allowWatchBookmarks"),
-        send_initial=_is_true(query, "sendInitialEvents"),
+        bookmarks=is_true(query, "allowWatchBookmarks"),
+        send_initial=is_true(query, "sendInitialEvents"),
     )
     _check_list(options)
     return options

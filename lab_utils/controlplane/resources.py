@@ -25,6 +25,7 @@ from lab_utils.controlplane.answers import (
     no_such_resource,
     success,
 )
+from lab_utils.controlplane.authorization import User, authorize, authorize_path
 from lab_utils.controlplane.chunks import list_page
 from lab_utils.controlplane.deletion import DeleteOptions
 from lab_utils.controlplane.encoding import Encoder, Format, negotiate
@@ -88,7 +89,7 @@ class _Call:
         return options.write_options(self.http.query, name, agent, self.content_type)
 
 
-USER = web.RequestKey("user", str)
+USER = web.RequestKey("user", User)
 """Where a request says who sends it; the gate has written it there."""
 Verb = Callable[[_Call], Awaitable[web.StreamResponse]]
 Metrics = Callable[[str], Awaitable[list[Object]]]
@@ -102,6 +103,15 @@ async def nothing_measured(_kind: str) -> list[Object]:
 
 def _headed(row: Kind, obj: Object) -> Object:
     return {"kind": row.name, "apiVersion": row.api_version} | obj
+
+
+def _verb_name(info: RequestInfo, request: web.Request) -> str:
+    """Name what a request does, in the words of rules of access."""
+    verb = (_INNER if info.subresource else _SINGLE if info.name else _COLLECTION).get(
+        request.method, request.method.lower()
+    )
+    is_watch = verb == "list" and (info.is_watch or options.is_true(request.query, "watch"))
+    return "watch" if is_watch else verb
 
 
 class Resources:
@@ -134,7 +144,10 @@ class Resources:
         """
         info = parse_path(request.rel_url.raw_path)
         if info is None:
+            if user := request.get(USER):  # health is for everyone
+                authorize_path(user, request.method, request.path)
             return documents.answer(request)
+        authorize(request[USER], _verb_name(info, request), info)
         row = BY_ROUTE.get((info.group, info.version, info.plural))
         if row is None:
             return absent(request.path)

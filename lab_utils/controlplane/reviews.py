@@ -1,7 +1,6 @@
 """Questions about who somebody is and what he may do, answered as objects.
 
-Pure. The answer is short: whoever has a token of this cluster may do everything, nobody else may do
-anything.
+Pure; `authorization` says who may do what.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """
 
@@ -9,17 +8,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
+from lab_utils.controlplane.authorization import ADMINS, User, is_admin
 from lab_utils.controlplane.status import Cause, Object, invalid
 from lab_utils.controlplane.timestamps import rfc3339
 from lab_utils.controlplane.validation import causes
 
-_ADMINS, _NODES, _EVERYONE = "kubeadm:cluster-admins", "system:nodes", "system:authenticated"
-_ALL_GROUPS = {_ADMINS, "system:masters"}
 _WHY = (
-    f'RBAC: allowed by ClusterRoleBinding "{_ADMINS}" of ClusterRole "cluster-admin" to '
-    f'Group "{_ADMINS}"'
+    f'RBAC: allowed by ClusterRoleBinding "{ADMINS}" of ClusterRole "cluster-admin" to '
+    f'Group "{ADMINS}"'
 )
-_ALLOWED = {"allowed": True, "reason": _WHY}
+_ALLOWED, _DENIED = {"allowed": True, "reason": _WHY}, {"allowed": False}
 _RULES = {
     "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
     "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
@@ -28,12 +26,7 @@ _RULES = {
 _ATTRIBUTES = ("resourceAttributes", "nonResourceAttributes")
 
 
-def groups_of(user: str) -> list[str]:
-    """List the groups of a user of this cluster."""
-    return [_NODES if user.startswith("system:node:") else _ADMINS, _EVERYONE]
-
-
-def review(kind: str, question: Object, user: str, now: datetime) -> Object:
+def review(kind: str, question: Object, user: User, now: datetime) -> Object:
     """Answer a review.
 
     Args:
@@ -50,32 +43,33 @@ def review(kind: str, question: Object, user: str, now: datetime) -> Object:
     return head | question | answer(question, user, now)
 
 
-def _self(_question: Object, user: str, now: datetime) -> Object:
-    status = {"userInfo": {"username": user, "groups": groups_of(user)}}
+def _self(_question: Object, user: User, now: datetime) -> Object:
+    status = {"userInfo": {"username": user.name, "groups": list(user.groups)}}
     return {"metadata": {"creationTimestamp": rfc3339(now)}, "status": status}
 
 
-def _own_access(question: Object, _user: str, _now: datetime) -> Object:
+def _own_access(question: Object, user: User, _now: datetime) -> Object:
     _require([*_check_attributes(question.get("spec", {}))])
-    return {"status": _ALLOWED}
+    return {"status": _ALLOWED if user.may_do_everything else _DENIED}
 
 
-def _own_rules(question: Object, _user: str, _now: datetime) -> Object:
+def _own_rules(question: Object, user: User, _now: datetime) -> Object:
     if not question.get("spec", {}).get("namespace"):
         _require([causes.required("spec.namespace", "namespace must be specified")])
-    return {"status": _RULES}
+    none = {"resourceRules": [], "nonResourceRules": [], "incomplete": False}
+    return {"status": _RULES if user.may_do_everything else none}
 
 
-def _access(question: Object, user: str, _now: datetime) -> Object:
-    """Answer for somebody: for oneself and for administrators it is yes."""
+def _access(question: Object, _user: User, _now: datetime) -> Object:
+    """Answer for somebody else."""
     spec = question.get("spec", {})
     found = _check_attributes(spec)
     if not spec.get("user") and not spec.get("groups"):
         found.append(causes.invalid("spec.user", "", "at least one of user or group must be "
                                                      "specified"))  # fmt: skip
     _require(found)
-    is_admin = spec.get("user") == user or not _ALL_GROUPS.isdisjoint(spec.get("groups", ()))
-    return {"status": _ALLOWED if is_admin else {"allowed": False}}
+    may = is_admin(spec.get("user", ""), spec.get("groups", ()))
+    return {"status": _ALLOWED if may else _DENIED}
 
 
 def _check_attributes(spec: Object) -> list[Cause]:
@@ -90,7 +84,7 @@ def _require(found: list[Cause]) -> None:
         raise invalid("authorization.k8s.io", "", "", found)
 
 
-_REVIEWS: Mapping[str, Callable[[Object, str, datetime], Object]] = MappingProxyType({
+_REVIEWS: Mapping[str, Callable[[Object, User, datetime], Object]] = MappingProxyType({
     "SelfSubjectReview": _self, "SelfSubjectAccessReview": _own_access,
     "SelfSubjectRulesReview": _own_rules, "SubjectAccessReview": _access,
 })  # fmt: skip

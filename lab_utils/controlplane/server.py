@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from lab_utils.controlplane.answers import refusal
+from lab_utils.controlplane.authorization import User
 from lab_utils.controlplane.config import API_NAMES
 from lab_utils.controlplane.decoding import MAX_BODY_BYTES
 from lab_utils.controlplane.discovery import HEALTH
@@ -91,7 +92,7 @@ class _Gate:
         known = [user for one, user in self._users if hmac.compare_digest(one, given)]
         if scheme.lower() != "bearer" or not known:
             raise ApiError(401, "Unauthorized", "Unauthorized")
-        request[USER] = known[0]
+        request[USER] = User.of_request(known[0], request.headers)
 
 
 def _require_local(request: web.Request) -> None:

@@ -89,5 +89,6 @@ def bad_request(message: str) -> ApiError:
 
 def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
     """Say that a policy refuses the request (403 Forbidden)."""
-    message = f'{_qualified(group, plural)} "{name}" is forbidden: {why}'
+    about = f'{_qualified(group, plural)} "{name}"' if name else _qualified(group, plural)
+    message = f"{about} is forbidden: {why}"
     return ApiError(403, "Forbidden", message, details=_named(group, plural, name))

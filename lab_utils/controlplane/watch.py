@@ -112,6 +112,8 @@ class Lines:
         metadata: Object = {"resourceVersion": str(revision)}
         metadata |= {"annotations": annotations} if annotations else {}
         head = {"kind": self._row.name, "apiVersion": self._row.api_version}
+        if self._form.view.startswith("Partial"):
+            head = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
         return _line("BOOKMARK", head | {"metadata": metadata})
 
 
@@ -158,9 +160,12 @@ async def _stream(
     await response.prepare(request)
     if first:
         await response.write(first)
-    while (left_s := end - clock()) > 0:
-        events = await watch.next(min(left_s, BOOKMARK_S))
-        if events:
-            await response.write(lines.events(events))
-        elif options.bookmarks:
-            await response.write(lines.bookmark(watch.store.revision))
+    due = clock() + BOOKMARK_S
+    while (now := clock()) < end:
+        written = lines.events(await watch.next(min(end, due) - now))
+        if clock() >= min(end, due):
+            due = clock() + BOOKMARK_S
+            # No event is missing up to here: nothing has happened since those were taken.
+            written += lines.bookmark(watch.store.revision) if options.bookmarks else b""
+        if written:
+            await response.write(written)

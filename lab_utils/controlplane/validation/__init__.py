@@ -17,7 +17,7 @@ from lab_utils.controlplane.status import Cause, Object
 from lab_utils.controlplane.validation import causes, formats
 from lab_utils.controlplane.validation.autoscaling import AUTOSCALING
 from lab_utils.controlplane.validation.batch import BATCH
-from lab_utils.controlplane.validation.changes import CHANGES
+from lab_utils.controlplane.validation.changes import CHANGES, new_finalizers
 from lab_utils.controlplane.validation.checks import Rows, text
 from lab_utils.controlplane.validation.containers import CONTAINERS
 from lab_utils.controlplane.validation.metadata import METADATA
@@ -45,6 +45,8 @@ def validate(kind: str, new: Object, old: Object | None) -> list[Cause]:
     skipped = ("spec", "status") if kind == "Pod" and old is not None else ("status",)
     checked = {key: value for key, value in new.items() if key not in skipped}
     found = [*_name(kind, new), *_inside(shapes.type_of(kind).name, checked, "")]
+    if old is not None:
+        found += new_finalizers(new, old)
     if old is not None and kind in CHANGES:
         found += CHANGES[kind](new, old)
     return found

@@ -23,6 +23,17 @@ _POD_UPDATES_FORBIDDEN = (
 )
 
 
+def new_finalizers(new: Object, old: Object) -> Iterator[Cause]:
+    """Refuse what would keep an object that is on its way out."""
+    after, before = new.get("metadata", {}), old.get("metadata", {})
+    added = sorted({*after.get("finalizers", [])} - {*before.get("finalizers", [])})
+    if added and "deletionTimestamp" in before:
+        listed = ", ".join(json.dumps(one) for one in added)
+        why = "no new finalizers can be added if the object is being deleted"
+        field = "metadata.finalizers"
+        yield causes.forbidden(field, f"{why}, found new finalizers []string{{{listed}}}")
+
+
 def _selector(new: Object, old: Object) -> Iterator[Cause]:
     selector = new["spec"].get("selector")
     if selector != old["spec"].get("selector"):

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import pytest
 from multidict import MultiDict
 
+from lab_utils.controlplane import watch
 from lab_utils.controlplane.kinds import BY_NAME
 from lab_utils.controlplane.options import list_options
 from lab_utils.controlplane.store import HISTORY, Store
@@ -130,6 +131,26 @@ def test_time_out_ends_a_watch_and_a_bookmark_says_how_far_it_came(api: ApiServe
     assert bookmark["type"] == "BOOKMARK"
     assert bookmark["object"]["metadata"]["resourceVersion"] == str(now(api))
     assert 0.9 < time.monotonic() - began < 5
+
+
+def test_a_busy_watch_gets_its_bookmarks_too(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "BOOKMARK_S", 0.05)
+    options = {"allowWatchBookmarks": "true", "resourceVersion": now(api)}
+    with watching(api, PODS, **options) as stream:
+        seen: list[str] = []
+        while seen.count("BOOKMARK") < 2 or "ADDED" not in seen:
+            if "ADDED" not in seen:
+                api.call(api.registry.create, "Pod", pod(f"p{len(seen)}"))
+            seen.append(stream.event()["type"])
+
+
+def test_a_bookmark_of_a_metadata_watch_is_metadata(api: ApiServer) -> None:
+    accept = {"Accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}
+    query = f"watch=1&timeoutSeconds=1&allowWatchBookmarks=true&resourceVersion={now(api)}"
+    (line,) = Client(api).get(f"{PODS}?{query}", headers=accept).body.splitlines()
+    assert json.loads(line)["object"]["kind"] == "PartialObjectMetadata"
 
 
 def test_the_end_of_the_initial_events_is_marked(api: ApiServer) -> None:

@@ -107,6 +107,9 @@ def test_an_object_with_a_finalizer_waits_for_it(registry: Registry) -> None:
     registry.create("ConfigMap", kept)
     waiting = registry.delete("ConfigMap", "ref", "c")
     assert waiting["metadata"]["deletionTimestamp"]
+    more = edited(waiting, finalizers=["example.com/hold", "example.com/b"])
+    refused = refusal(registry.update, "ConfigMap", more)
+    assert 'found new finalizers []string{"example.com/b"}' in refused.message
     registry.update("ConfigMap", edited(waiting, finalizers=[]))
     assert registry.find("ConfigMap", "ref", "c") is None
 
