@@ -56,6 +56,12 @@ class ClusterConfig:
     node_lease_duration_s: float = 40.0
     node_status_update_s: float = 10.0
     default_tolerations_s: dict[str, int] = field(default_factory=DEFAULT_TOLERATIONS_S.copy)
+    metrics_resolution_s: float = 15.0
+    hpa_sync_period_s: float = 15.0
+    hpa_downscale_stabilization_s: float = 300.0
+    hpa_cpu_initialization_s: float = 300.0
+    hpa_initial_readiness_s: float = 30.0
+    hpa_tolerance: float = 0.1
     idle_stop_s: float = 4 * 3600.0
     max_pods: int = 110
 

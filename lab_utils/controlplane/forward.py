@@ -75,6 +75,17 @@ class Forwarder:
         target = f"{url.origin()}/{rest}" + (f"?{query}" if query else "")
         return await self._pass_on(request, URL(target, encoded=True), extra)
 
+    async def read_kubelet(self, node: str, path: str) -> str:
+        """Read a path of a node's kubelet as text, for the API server itself.
+
+        Raises:
+            ApiError: 404 or 500, the node cannot be found.
+            aiohttp.ClientError: The kubelet cannot be reached, or refuses.
+        """
+        url, extra = self._kubelet(node)
+        async with self._session().get(url / path, raise_for_status=True, **extra) as answer:
+            return await answer.text()
+
     def _pod(self, namespace: str, name: str, port: str) -> URL:
         pod = self._registry.get("Pod", namespace, name)
         address = pod.get("status", {}).get("podIP")

@@ -23,6 +23,7 @@ from lab_utils.controlplane.config import ClusterConfig, Layout
 from lab_utils.controlplane.controllers.loop import Controllers
 from lab_utils.controlplane.endpoint import Endpoint
 from lab_utils.controlplane.forward import Forwarder
+from lab_utils.controlplane.metrics import MetricsServer
 from lab_utils.controlplane.nodeport import NodePortProxy
 from lab_utils.controlplane.processes import arguments_of, create_time
 from lab_utils.controlplane.registry import Registry
@@ -73,10 +74,11 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
     supervisor = Supervisor(layout, config)
     proxy = NodePortProxy(registry, config, supervisor.is_off, table=layout.services)
     forwarder = Forwarder(layout, registry)
-    app = make_app(registry, json.loads(layout.tokens.read_text()), forwarder)
+    metrics = MetricsServer(registry, forwarder.read_kubelet, config.metrics_resolution_s)
+    app = make_app(registry, json.loads(layout.tokens.read_text()), forwarder, metrics.objects)
     activity = Activity(app)
     add_admin_routes(app, supervisor, proxy)
-    controllers = Controllers(registry, config, layout.ca.read_text())
+    controllers = Controllers(registry, config, layout.ca.read_text(), measured=metrics.of_pod)
     runner = make_runner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_tls(layout))
@@ -84,6 +86,7 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
     port: int = runner.addresses[0][1]
     create_system_objects(registry, port)
     controllers.start()
+    metrics.start()
     await proxy.start()
     _endpoint(port, octet, guard_pid).publish(layout, config)
     supervisor.start_all()
@@ -91,6 +94,7 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
     _log.info("ending")
     await supervisor.close()
     await proxy.close()
+    await metrics.stop()
     await controllers.stop()
     await runner.cleanup()
     held.close()

@@ -203,7 +203,7 @@ class Resources:
             if (metadata.get("namespace", ""), metadata["name"]) == (namespace, name):
                 return _headed(call.row, one)
         wanted = "/".join(filter(None, (namespace, name)))
-        raise not_found(call.row.group, call.row.plural, wanted)
+        raise not_found(call.row.group, call.row.singular, wanted)
 
     async def _list(self, call: _Call) -> web.StreamResponse:
         wanted = options.list_options(call.http.query, call.row, is_watch=call.info.is_watch)

@@ -27,6 +27,16 @@ def parse_rfc3339(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def go_duration(duration_s: float) -> str:
+    """Write a metav1.Duration, to the millisecond: `15.062s`, `1m0.5s`, `1h0m0s`."""
+    minutes, rest_ms = divmod(round(duration_s * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest_ms / 1000:.3f}".rstrip("0").rstrip(".")
+    return (
+        (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds}s"
+    )
+
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 # Below so many of a unit, a span is written in these units.
 _SPANS = (

@@ -60,13 +60,22 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Remember something for a controller's next look at an object; forgotten when all ends."""
+
+    by: str
+    regarding: Object
+    text: Object
+
+
+@dataclass(frozen=True)
 class Requeue:
     """Look at the object again after a while, though nothing may have changed."""
 
     after_s: float
 
 
-Action = Create | Update | Delete | Bind | Emit | Requeue
+Action = Create | Update | Delete | Bind | Emit | Note | Requeue
 
 
 def write_status(obj: Object, status: Object) -> list[Action]:

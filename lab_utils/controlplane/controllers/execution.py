@@ -7,7 +7,15 @@ creations: one refused pod says why, the rest of the decision still counts.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from lab_utils.controlplane.controllers.actions import Action, Bind, Create, Delete, Emit, Update
+from lab_utils.controlplane.controllers.actions import (
+    Action,
+    Bind,
+    Create,
+    Delete,
+    Emit,
+    Note,
+    Update,
+)
 from lab_utils.controlplane.controllers.events import Recorder
 from lab_utils.controlplane.controllers.objects import key_of
 from lab_utils.controlplane.controllers.world import World
@@ -41,6 +49,8 @@ def execute(
                 _delete(action, registry, versions)
             case Bind(pod, node):
                 registry.bind(*key_of(pod)[1:], node)
+            case Note(by, regarding, text):
+                world.notes.setdefault(regarding["metadata"]["uid"], {})[by] = text
             case Emit():
                 recorder.record(action)
     if refused is not None:

@@ -30,7 +30,7 @@ from lab_utils.controlplane.controllers.controller import ANY, Controller
 from lab_utils.controlplane.controllers.events import Recorder
 from lab_utils.controlplane.controllers.execution import execute
 from lab_utils.controlplane.controllers.objects import Key
-from lab_utils.controlplane.controllers.world import World
+from lab_utils.controlplane.controllers.world import Measured, World
 from lab_utils.controlplane.kinds import KINDS
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.status import ApiError
@@ -66,9 +66,11 @@ class Controllers:
         ca: str,
         *,
         controllers: Iterable[Controller] = CONTROLLERS,
+        measured: Measured = lambda _namespace, _pod: None,
     ) -> None:
         self._registry, self._controllers = registry, tuple(controllers)
-        self._world, self._recorder = World(config, ca=ca), Recorder(registry)
+        self._world = World(config, ca=ca, measured=measured)
+        self._recorder = Recorder(registry)
         self._queue: dict[_Item, None] = {}
         self._failures: dict[_Item, int] = {}
         self._timers: dict[_Item, asyncio.TimerHandle] = {}

@@ -1,4 +1,4 @@
-"""What a reconciler may look at: the objects there are, indexed, and how long a node was silent.
+"""What a reconciler may look at: the objects there are, indexed; what is measured, what was noted.
 
 Hides the store and the monotonic clock. Reconcilers only read it; only the loop tells it news.
 """
@@ -15,6 +15,8 @@ from lab_utils.controlplane.store import Change
 
 NODE_LEASES = "kube-node-lease"
 _Objects = list[Object]  # inside the class, `list` is the method
+Measured = Callable[[str, str], Object | None]
+"""Namespace and name of a pod -> its PodMetrics, None while there are none."""
 
 
 class World:
@@ -29,10 +31,12 @@ class World:
         *,
         ca: str = "",
         objects: Iterable[Object] = (),
+        measured: Measured = lambda _namespace, _pod: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.config, self.ca = config, ca
+        self.config, self.ca, self._measured = config, ca, measured
         self.refusals: dict[str, str] = {}
+        self.notes: dict[str, dict[str, Object]] = {}
         self._monotonic = monotonic
         self._index: dict[object, dict[Key, Object]] = defaultdict(dict)
         self._heard: dict[str, float] = {}
@@ -79,6 +83,14 @@ class World:
         """Tell why the last thing that was made on behalf of an object was refused."""
         return self.refusals.get(obj["metadata"]["uid"])
 
+    def noted(self, by: str, obj: Object) -> Object:
+        """Give what a controller noted when it last looked at an object; {} the first time."""
+        return self.notes.get(obj["metadata"]["uid"], {}).get(by, {})
+
+    def measured(self, pod: Object) -> Object | None:
+        """Give the PodMetrics of a pod; None while there are none."""
+        return self._measured(pod["metadata"]["namespace"], name_of(pod))
+
     def silence_s(self, node: str) -> float:
         """Tell for how long a node has sent neither a Lease renewal nor a status.
 
@@ -92,7 +104,8 @@ class World:
         if change.previous is not None:
             self._drop(change.previous)
         if change.type == "DELETED":
-            self.refusals.pop(change.object["metadata"]["uid"], None)
+            for memory in (self.refusals, self.notes):
+                memory.pop(change.object["metadata"]["uid"], None)
         else:
             for entry in _entries(change.object):
                 self._index[entry][key_of(change.object)] = change.object

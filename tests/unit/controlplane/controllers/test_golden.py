@@ -15,6 +15,7 @@ from lab_utils.controlplane.controllers.actions import (
     Create,
     Delete,
     Emit,
+    Note,
     Requeue,
     Update,
 )
@@ -65,10 +66,12 @@ def reconciled(prefix: str, moment: Object) -> Iterator[tuple[Action, World]]:
         CONFIG,
         ca="(certificate)",
         objects=[*map(completed, moment["world"]), *surroundings(moment["world"])],
+        measured=lambda _namespace, name: moment.get("measured", {}).get(name),
         monotonic=lambda: clock[0],
     )
     clock[0] = moment.get("silence_s", 0)
     world.refusals |= moment.get("refusals", {})
+    world.notes |= moment.get("notes", {})
     found = world.get(kind, "lab", name) or world.get(kind, "", name)
     assert found is not None
     for action in controller.reconcile(found, world, datetime.fromisoformat(moment["now"])):
@@ -118,6 +121,8 @@ def shown(action: Action, world: World) -> dict[str, Any]:
         case Bind(pod, node):
             _, namespace, name = key_of(pod)
             return {what: {"namespace": namespace, "pod": name, "node": node}}
+        case Note(by, obj, text):
+            return {what: text, "by": by, "regarding": f"{obj['kind']}/{obj['metadata']['name']}"}
         case Requeue():
             return {what: {"after_s": action.after_s}}
 
