@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test lint bench lock notebooks clean
+.PHONY: help setup demo lab test lint bench lock docs notebooks clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,12 +40,15 @@ lint: $(READY)  ## Style, types and the direction of the arrows
 bench: $(READY)  ## The benchmarks, side by side; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
+docs: $(READY)  ## Build the site into build/site; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/site
+
 notebooks: $(READY)  ## Run the notebooks and save them with their outputs
 	$(BIN)/lab run --save
 
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --no-config pyproject.toml --extra test --universal --generate-hashes \
+	$(BIN)/uv pip compile --quiet --no-config pyproject.toml --extra test --extra docs --universal --generate-hashes \
 		--python-version 3.11 --no-header --output-file requirements.lock
 
 clean:  ## End the cluster and remove what make made

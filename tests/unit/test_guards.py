@@ -53,9 +53,8 @@ def test_the_lock_file_holds_every_requirement_of_the_project():
         for line in (ROOT / "requirements.lock").read_text().splitlines()
         if re.match(r"^[a-z0-9]", line)
     }
-    wanted = (
-        PYPROJECT["project"]["dependencies"] + PYPROJECT["project"]["optional-dependencies"]["test"]
-    )
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    wanted = PYPROJECT["project"]["dependencies"] + extras["test"] + extras["docs"]
     for requirement in map(Requirement, wanted):
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         assert requirement.specifier.contains(locked[name]), requirement
@@ -107,3 +106,10 @@ def test_every_link_of_the_readme_leads_somewhere():
     readme = (ROOT / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", readme):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert (built.returncode, built.stderr) == (0, "")
+    assert (tmp_path / "glossary.html").is_file()
