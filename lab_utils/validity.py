@@ -90,7 +90,9 @@ def _judge_client(requests: pd.DataFrame, settings: Mapping[str, Any]) -> Validi
 def _judge_lateness(requests: pd.DataFrame) -> Validity:
     late_s = float(np.quantile(requests["lag_s"], 0.99))
     service_s = requests["service_s"].median()
-    limit_s = min(MAX_LATENESS_S, *([MAX_LATENESS_SHARE * service_s] if service_s > 0 else []))
+    limit_s = MAX_LATENESS_S
+    if service_s > 0:  # not nan
+        limit_s = min(limit_s, MAX_LATENESS_SHARE * service_s)
     reason = f"lateness p99 {late_s * 1e3:.2g} ms (want at most {limit_s * 1e3:.2g} ms)"
     return Validity((reason,) if late_s > limit_s else (), {"lateness_p99_s": late_s})
 

@@ -32,27 +32,19 @@ _REPORT_PERIOD_S = 0.2
 
 async def open_loop(plan: Plan, clock: Clock, client: Client) -> None:
     """Send each request at its time, whatever became of those before it."""
-    loop = asyncio.get_running_loop()
     paced = asyncio.Event()
     async with asyncio.TaskGroup() as group:
 
         def launch(index: int) -> None:
-            if not stopping:
-                request_id = plan.first + index * plan.step
-                group.create_task(client.send(request_id, plan.scheduled_s[index]))
+            request_id = plan.first + index * plan.step
+            group.create_task(client.send(request_id, plan.scheduled_s[index]))
 
-        pacer = Pacer(
-            [clock.at_ns(t_s) for t_s in plan.scheduled_s],
-            lambda index: loop.call_soon_threadsafe(launch, index),
-            lambda: loop.call_soon_threadsafe(paced.set),
-        )
-        stopping = False
-        pacer.start()
+        pacer = Pacer([clock.at_ns(t_s) for t_s in plan.scheduled_s], launch, paced.set)
         try:
+            pacer.start()
             await paced.wait()
         finally:
             pacer.stop()
-            stopping = not paced.is_set()
 
 
 async def closed_loop(plan: Plan, clock: Clock, client: Client) -> None:
@@ -155,12 +147,12 @@ def main() -> None:
     """Read the plan, carry it out, write what happened."""
     plan, has_parent = _read_arguments()
     _raise_limits()
-    # The pacer must get the interpreter soon after it wakes (the default is 5 ms), and no
-    # collection of the imported modules may come between two requests.
+    # The requests must get the interpreter soon after the writing thread has had it (the default is
+    # 5 ms), and no collection of the imported modules may come between two of them.
     sys.setswitchinterval(0.0005)
     gc.freeze()
     with Told(plan.journal) as told:
-        told.tell({"plan": asdict(plan)})
+        told.note({"plan": asdict(plan)})
         asyncio.run(_run(plan, told, has_parent))
 
 

@@ -17,6 +17,7 @@ Report = Callable[[Row], object]
 """Takes one line for the parent; must return at once."""
 _SAVED_RETRIES = 10.0  # what a quiet time may save up for a burst of failures
 _REMEMBERED = 1_000  # recent answers that a quantile is taken from
+_NO_RETRIES = Retries(attempts=1)
 _INPUTS = '[{"name":"input","shape":[1],"datatype":"FP32","data":[1.0]}]'
 
 
@@ -59,7 +60,7 @@ class Client:
     async def _settle(self, request: "_Request") -> Row:
         """Ask until it went well or nothing is left to try; give the attempt that decides."""
         self._budget.earn()
-        retries = self._policy.retries or Retries(attempts=1)
+        retries = self._policy.retries or _NO_RETRIES
         for number in range(retries.attempts):
             if number:
                 if not self._budget.spend():

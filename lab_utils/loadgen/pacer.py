@@ -1,62 +1,100 @@
-"""The thread that keeps the schedule.
+"""What keeps the schedule: a timer of the kernel that the event loop waits for like for a socket.
 
-An event loop's timer is late by a millisecond and more under load; a thread that sleeps until the
-moment itself, with the kernel's timer slack turned off, is late by some 50 us and costs no CPU. It
-never waits for an answer: that is what makes the loop open.
+The loop's own timers are rounded up to whole milliseconds on Linux (epoll's resolution), and a
+thread that keeps time has to wait for the interpreter just when there is most to send. A timerfd
+has neither fault: it wakes the loop some 50 us after the moment, at no cost in between.
 """
 
+import asyncio
+import contextlib
 import ctypes
+import os
+import struct
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 
-_PR_SET_TIMERSLACK = 29  # linux/prctl.h
-_SPIN_NS = 200_000
+_CLOCK_MONOTONIC, _ABSOLUTE = 1, 1  # linux/time.h, linux/timerfd.h
+_NS = 1_000_000_000
 
 
-class Pacer(threading.Thread):
-    """Calls launch(i) at due_ns[i] for each i in order, then finished() unless stopped.
+class Pacer:
+    """Calls launch(i) at due_ns[i] for each i in order, then finished().
+
+    It never waits for an answer: that is what makes the loop open. What is overdue is launched at
+    once.
 
     Args:
         due_ns: Rising readings of `time.perf_counter_ns`.
-        launch: Called in this thread; must return at once.
-        finished: Called in this thread after the last launch.
+        launch: Called in the event loop; must return at once.
+        finished: Called after the last launch.
     """
 
     def __init__(
         self, due_ns: Sequence[int], launch: Callable[[int], object], finished: Callable[[], object]
     ) -> None:
-        super().__init__(name="pacer", daemon=True)
         self._due_ns, self._launch, self._finished = due_ns, launch, finished
-        self._stopped = threading.Event()
+        self._next = 0
+        self._alarm = (
+            _TimerFd(self._catch_up) if sys.platform == "linux" else _Timer(self._catch_up)
+        )
+
+    def start(self) -> None:
+        """Begin; to be called in the event loop."""
+        self._catch_up()
 
     def stop(self) -> None:
         """Launch nothing more."""
-        self._stopped.set()
+        self._next = len(self._due_ns)
+        self._alarm.close()
 
-    def run(self) -> None:
-        """Keep the schedule; what is overdue is launched at once."""
-        # Where sleeps are not exact, the last part of each is spent spinning.
-        spin_ns = 0 if _sharpen_sleep() else _SPIN_NS
-        for index, due_ns in enumerate(self._due_ns):
-            if not self._reach(due_ns, spin_ns):
+    def _catch_up(self) -> None:
+        while self._next < len(self._due_ns):
+            if (due_ns := self._due_ns[self._next]) > time.perf_counter_ns():
+                self._alarm.set(due_ns)
                 return
-            self._launch(index)
+            self._next += 1
+            self._launch(self._next - 1)
         self._finished()
 
-    def _reach(self, due_ns: int, spin_ns: int) -> bool:
-        """Wait until due_ns; False if stopped on the way."""
-        while (left_ns := due_ns - time.perf_counter_ns()) > spin_ns:
-            if self._stopped.wait((left_ns - spin_ns) / 1e9):
-                return False
-        while time.perf_counter_ns() < due_ns:
-            pass
-        return not self._stopped.is_set()
+
+class _TimerFd:
+    """A timerfd(2); Python has it of its own from 3.13 on. perf_counter is CLOCK_MONOTONIC here."""
+
+    def __init__(self, ring: Callable[[], object]) -> None:
+        self._ring, self._libc = ring, ctypes.CDLL(None, use_errno=True)
+        self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def set(self, due_ns: int) -> None:
+        wanted = struct.pack("@4l", 0, 0, *divmod(due_ns, _NS))
+        self._libc.timerfd_settime(self._fd, _ABSOLUTE, wanted, None)
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._fd, 8)
+        self._ring()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
 
 
-def _sharpen_sleep() -> bool:
-    """Have the kernel wake this thread at the moment asked for, not up to 50 us later."""
-    if sys.platform != "linux":
-        return False
-    return bool(ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0) == 0)
+class _Timer:
+    """The loop's own timer, for systems whose loops are exact to the microsecond (kqueue)."""
+
+    def __init__(self, ring: Callable[[], object]) -> None:
+        self._ring = ring
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, due_ns: int) -> None:
+        left_s = (due_ns - time.perf_counter_ns()) / _NS
+        self._handle = asyncio.get_running_loop().call_later(left_s, self._ring)
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()

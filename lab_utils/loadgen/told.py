@@ -11,16 +11,22 @@ A parent that dies takes nothing with it: what is not known from its own tables 
 
 import contextlib
 import json
-import queue
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+_PERIOD_S = 0.05
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Told:
-    """A thread of its own writes, so that a slow reader or disk never delays a request.
+    """Writes in a thread of its own, so that a slow reader or disk never delays a request.
+
+    The thread does nothing but input and output, a few times a second: one that woke at each line
+    and encoded it would fight the requests for the interpreter.
 
     Args:
         journal: A file to write too; None: none.
@@ -33,8 +39,9 @@ class Told:
         self.trouble = ""
         self._journal = self._open(journal) if journal else None
         self._reader: IO[str] | None = sys.stdout
-        self._lines: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="told", daemon=True)
+        self._lines: deque[str] = deque()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="told", daemon=True)
 
     def _open(self, journal: str) -> IO[str] | None:
         try:
@@ -56,20 +63,33 @@ class Told:
         trace: TracebackType | None,
     ) -> None:
         """Write what is left."""
-        self._lines.put(None)
+        self._ended.set()
         self._thread.join()
+        with contextlib.suppress(OSError):
+            if self._journal is not None:
+                self._journal.close()
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # here, because the interpreter would complain of a broken pipe
+
+    def note(self, line: dict[str, Any]) -> None:
+        """Write a line into the journal only, at once."""
+        self._write_to_journal(_encode(line) + "\n")
 
     def tell(self, line: dict[str, Any]) -> None:
-        """Have a line written; returns at once."""
-        self._lines.put(line)
+        """Have a line written soon; returns at once."""
+        self._lines.append(_encode(line) + "\n")
+
+    def _run(self) -> None:
+        while not self._ended.wait(_PERIOD_S):
+            self._write()
+        self._write()
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
-            text = json.dumps(line, separators=(",", ":")) + "\n"
-            self._write_to_journal(text)
-            if "plan" not in line:
-                self._write_to_reader(text)
-        self._finish()
+        if not self._lines:
+            return
+        text = "".join(self._lines.popleft() for _ in range(len(self._lines)))
+        self._write_to_journal(text)
+        self._write_to_reader(text)
 
     def _write_to_reader(self, text: str) -> None:
         """Write to the parent; one that is gone is not written to again."""
@@ -77,8 +97,7 @@ class Told:
             return
         try:
             self._reader.write(text)
-            if self._lines.empty():
-                self._reader.flush()
+            self._reader.flush()
         except OSError:
             self._reader = None
 
@@ -87,15 +106,7 @@ class Told:
             return
         try:
             self._journal.write(text)
-            if self._lines.empty():
-                self._journal.flush()
+            self._journal.flush()
         except OSError as exc:
             self.trouble = f"{self._journal.name}: {exc.strerror}"
             self._journal = None
-
-    def _finish(self) -> None:
-        with contextlib.suppress(OSError):
-            if self._journal is not None:
-                self._journal.close()
-        with contextlib.suppress(OSError):
-            sys.stdout.close()  # here, because the interpreter would complain of a broken pipe

@@ -74,6 +74,23 @@ def closes(data: bytes):
     return answer
 
 
+def half_closes(data: bytes):
+    async def answer(writer):
+        writer.write(data)
+        writer.write_eof()
+
+    return answer
+
+
+def drips(data: bytes, pause_s: float = 0.1):
+    async def answer(writer):
+        for byte in data:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(pause_s)
+
+    return answer
+
+
 async def resets(writer):
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
