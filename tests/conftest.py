@@ -20,8 +20,11 @@ from lab_utils.settings import load_settings
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--cluster", default="embedded", help="backend of the cluster tests: embedded or kind"
+        "--cluster",
+        default="embedded",
+        help="backend of the cluster tests: embedded, kind or context:NAME",
     )
+    parser.addoption("--kubeconfig", help="file with the context of --cluster=context:NAME")
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite the controllers' expected actions"
     )
@@ -36,6 +39,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         "LAB_PROFILE": "quick",
         "LAB_QUIET": "1",
     }
+    if kubeconfig := session.config.getoption("--kubeconfig"):
+        os.environ["KUBECONFIG"] = kubeconfig
 
 
 def pytest_sessionfinish() -> None:

@@ -19,7 +19,7 @@ def answer(request: web.Request) -> web.Response:
     """Answer a path below which there are no objects (404, 405 or 406)."""
     path = request.path.rstrip("/")
     if path in discovery.HEALTH or path.rpartition("/")[0] in discovery.HEALTH:
-        return web.Response(text="ok")
+        return web.Response(text=_health(path, verbose="verbose" in request.query))
     if path.startswith("/openapi/"):
         return _openapi(request, path.removeprefix("/openapi/"))
     document = discovery.documents().get(path)
@@ -32,6 +32,14 @@ def answer(request: web.Request) -> web.Response:
         return _aggregated(request, core=path == "/api")
     media = negotiate(accept, views=False).media
     return json_answer(as_yaml(document) if media == YAML else to_json(document), media=media)
+
+
+def _health(path: str, *, verbose: bool) -> str:
+    """Say that all is well, each check by name where that is asked for."""
+    if not verbose:
+        return "ok"
+    check, _, one = path.strip("/").partition("/")
+    return f"[+]{one or 'ping'} ok\n{check} check passed\n"
 
 
 def _aggregated(request: web.Request, *, core: bool) -> web.Response:

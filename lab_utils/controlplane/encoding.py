@@ -71,7 +71,7 @@ class Encoder:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._bodies: dict[tuple[str, str], bytes] = {}
+        self._bodies: dict[tuple[str, str], tuple[Object, bytes]] = {}
 
     def one(self, row: Kind, obj: Object, form: Format, *, columns: bool = True) -> bytes:
         """Write one object; a Table with or without saying what its columns are."""
@@ -110,21 +110,24 @@ class Encoder:
         return table(row, metadata, items, shown, self._clock().timestamp())
 
     def _body(self, obj: Object) -> bytes:
-        """Give an object's JSON without the opening brace, kind and apiVersion: lists omit them."""
+        """Give an object's JSON without the opening brace, kind and apiVersion: lists omit them.
+
+        A dry run's object has the revision of the one it would replace, and is another one.
+        """
         metadata = obj["metadata"]
         key = (metadata.get("uid", ""), metadata.get("resourceVersion", ""))
-        body = self._bodies.get(key)
-        if body is None:
+        known, body = self._bodies.get(key, (None, b""))
+        if known is not obj:
             rest = {k: v for k, v in obj.items() if k not in ("kind", "apiVersion")}
             body = to_json(rest)[1:]
             if all(key):
-                self._remember(key, body)
+                self._remember(key, obj, body)
         return body
 
-    def _remember(self, key: tuple[str, str], body: bytes) -> None:
+    def _remember(self, key: tuple[str, str], obj: Object, body: bytes) -> None:
         if len(self._bodies) >= _CACHED:
             del self._bodies[next(iter(self._bodies))]
-        self._bodies[key] = body
+        self._bodies[key] = obj, body
 
 
 def _partial(obj: Object) -> Object:
