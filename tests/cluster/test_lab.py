@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -220,13 +219,6 @@ def test_the_command_line_fails_with_one_sentence(deployed, arguments, words):
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
-def test_kubectl_lists_the_pods(deployed):
-    command = ["kubectl", "--kubeconfig", str(deployed.kubeconfig()), "get", "pods", "-A"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.count("1/1     Running") == 2
 
 
 def test_ensure_waits_for_the_pod_that_replaces_a_deleted_one(deployed):

@@ -1,11 +1,15 @@
-"""The contract's cluster and a namespace per test."""
+"""The contract's cluster, a namespace per test, and the kubectl binaries."""
 
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab_utils.session import Lab
 from tests.contract.cluster import Cluster, Namespace
+from tests.contract.kubectl import Kubectl
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +40,29 @@ def namespace(cluster: Cluster) -> Iterator[Namespace]:
 def shared(cluster: Cluster) -> Iterator[Namespace]:
     """Give one namespace to all tests of a module."""
     yield from new_namespace(cluster)
+
+
+def missing(reason: str) -> None:
+    """Skip for want of a kubectl; fail where it was promised (LAB_REQUIRE_KUBECTL)."""
+    if os.environ.get("LAB_REQUIRE_KUBECTL"):
+        pytest.fail(f"LAB_REQUIRE_KUBECTL is set, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", params=["PATH", "1.36"])
+def kubectl_binary(request: pytest.FixtureRequest) -> str:
+    """Give the kubectl of the PATH, then that of the cluster's own version."""
+    if request.param == "PATH":
+        return shutil.which("kubectl") or missing("there is no kubectl on the PATH")
+    found = os.environ.get("LAB_KUBECTL_136", "")
+    return found or missing("LAB_KUBECTL_136 names no kubectl 1.36: .ci/kubectl gets one")
+
+
+@pytest.fixture(scope="module")
+def kubectl(
+    kubectl_binary: str, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kubectl]:
+    """Give each kubectl, with a home and a namespace of its own."""
+    home: Path = tmp_path_factory.mktemp("home")
+    for namespace in new_namespace(cluster):
+        yield Kubectl(kubectl_binary, namespace, home)
