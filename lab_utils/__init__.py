@@ -29,6 +29,7 @@ _ELSEWHERE = {
     "check": "course.learner:check",
     "predict": "course.learner:predict",
     "progress": "course.learner:progress",
+    "simulation": "simulation",
     "theory": "theory",
 }
 __all__ = [*sorted(_SESSION), *_ELSEWHERE]  # noqa: PLE0604

@@ -1,8 +1,4 @@
-"""An open loop against real workers, beside the same requests in the queue of the textbook.
-
-Simulations are vectorised over repetitions, which stand for all the other ways in which chance
-could have played.
-"""
+"""An open loop against real workers, beside the same requests in the queue of the textbook."""
 
 import asyncio
 import math
@@ -12,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 import numpy as np
 
+from lab_utils.simulation import Server, response_band, serve
 from lab_utils.theory import Band
 from tests.tools.workers import BODY, INFER
 from worker.model import ServiceTime
@@ -90,44 +87,6 @@ async def fire(station: Station, port: int) -> Measured:
     return Measured(sent_s, latency_s, ok, queue_s, service_s)
 
 
-def replay(
-    arrivals_s: np.ndarray, services_s: np.ndarray, slots: int, places: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Put requests through the recursion of Kiefer and Wolfowitz (1955), with a finite queue.
-
-    Args:
-        arrivals_s: (repetitions, n), each row in order.
-        services_s: (repetitions, n).
-        slots: Requests served at a time.
-        places: Requests that may wait.
-
-    Returns:
-        The time in the system of each request, and whether it was accepted.
-    """
-    rows = np.arange(len(arrivals_s))
-    free_s = np.zeros((len(rows), slots))
-    response_s, accepted = np.zeros_like(arrivals_s), np.ones(arrivals_s.shape, bool)
-    starts_s = np.full((len(rows), places), -np.inf)  # of the last `places` accepted requests
-    last = np.zeros(len(rows), int)
-    for i in range(arrivals_s.shape[1]):
-        now_s = arrivals_s[:, i]
-        slot = free_s.argmin(axis=1)
-        start_s = np.maximum(now_s, free_s[rows, slot])
-        if places:
-            # The queue is full if the last but `places` accepted one still waits for its start.
-            accepted[:, i] = starts_s[rows, last] <= now_s
-        else:
-            accepted[:, i] = start_s <= now_s
-        taken = accepted[:, i]
-        end_s = start_s + services_s[:, i]
-        free_s[rows[taken], slot[taken]] = end_s[taken]
-        if places:
-            starts_s[rows[taken], last[taken]] = start_s[taken]
-            last[taken] = (last[taken] + 1) % places
-        response_s[:, i] = end_s - now_s
-    return response_s, accepted
-
-
 @dataclass(frozen=True)
 class Twin:
     """What the recursion says about the very requests that were measured."""
@@ -138,29 +97,21 @@ class Twin:
 
 def twin(station: Station, measured: Measured) -> Twin:
     """Replay the recorded send times and the known service times."""
-    order = np.argsort(measured.sent_s)
-    response_s, accepted = replay(
-        measured.sent_s[order][None],
-        station.services_s[order][None],
-        station.settings.slots,
-        station.settings.queue,
-    )
-    return Twin(float(response_s[accepted].mean()), float(1 - accepted.mean()))
+    order, settings = np.argsort(measured.sent_s), station.settings
+    server = Server(slots=settings.slots, places=settings.queue)
+    sent_s = measured.sent_s[order]
+    served = serve(sent_s, station.services_s[order], server)
+    mean_s = float((served.end_s - sent_s)[served.ok].mean())
+    return Twin(mean_s, float(1 - served.ok.mean()))
 
 
-def sampling_bands(station: Station, *, repetitions: int = 400) -> tuple[Band, Band]:
+def sampling_bands(station: Station) -> tuple[Band, Band]:
     """Say where 99 of 100 runs of this length lie: their mean time and their refused share."""
-    shape = (repetitions, station.n)
-    chance = np.random.default_rng(1)
-    arrivals_s = np.cumsum(chance.exponential(1 / station.rate_rps, shape), axis=1)
-    pool_s = np.array(list(map(ServiceTime.of(station.settings).draw, range(50_000))))
-    response_s, accepted = replay(
-        arrivals_s, chance.choice(pool_s, shape), station.settings.slots, station.settings.queue
+    return response_band(
+        station.n,
+        station.rate_rps,
+        list(map(ServiceTime.of(station.settings).draw, range(50_000))),
+        slots=station.settings.slots,
+        places=station.settings.queue,
+        level=0.99,
     )
-    means_s = (response_s * accepted).sum(axis=1) / accepted.sum(axis=1)
-    return _band(means_s), _band(1 - accepted.mean(axis=1))
-
-
-def _band(values: np.ndarray) -> Band:
-    low, high = np.quantile(values, [0.005, 0.995])
-    return Band(float(values.mean()), float(low), float(high))

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab_utils import analysis
-from lab_utils.errors import EmptyRun
+from lab_utils import analysis, theory
+from lab_utils.errors import EmptyRun, InvalidInput
+from lab_utils.simulation import Server, serve
 from lab_utils.tables import make_table
 from tests.tools.made_runs import made_run
 
@@ -153,3 +154,178 @@ def test_a_summary_is_plain_json_whatever_the_run(pattern):
     assert summary["requests"] == len(pattern)
     assert summary["lost"] == pattern.count("x")
     assert (summary["p50_ms"] is None) is ("." not in pattern)
+
+
+def test_a_bootstrap_covers_the_truth_as_often_as_it_claims():
+    random = np.random.default_rng(3)
+    bands = [
+        analysis.bootstrap_band(random.exponential(size=200), np.mean, repetitions=200, seed=seed)
+        for seed in range(200)
+    ]
+    assert 0.89 <= np.mean([1.0 in band for band in bands]) <= 0.99
+
+
+def test_latencies_of_one_queue_need_blocks_to_be_judged_honestly():
+    random, covered = np.random.default_rng(4), {1: 0, 200: 0}
+    for seed in range(60):
+        arrivals_s = np.cumsum(random.exponential(0.125, 4000))
+        queued_s = (serve(arrivals_s, random.exponential(0.1, 4000)).end_s - arrivals_s)[200:]
+        for block in covered:
+            band = analysis.bootstrap_band(
+                queued_s, np.mean, block=block, repetitions=100, seed=seed
+            )
+            covered[block] += 0.5 in band
+    assert covered[1] < 30  # neighbours treated as independent: far from 95 %
+    assert covered[200] > 42
+
+
+def test_no_samples_have_no_bootstrap_and_quantiles_are_checked():
+    with pytest.raises(EmptyRun, match="fire some load first"):
+        analysis.bootstrap_band([math.nan], np.mean)
+    with pytest.raises(InvalidInput, match=r"quantiles has 99"):
+        analysis.percentiles([0.1], [99])
+
+
+def kill_at(fault_s):
+    return make_table("faults", [{"start_s": fault_s, "end_s": fault_s, "name": "kill -9"}])
+
+
+def test_an_outage_is_split_into_phases_that_sum_up():
+    requests = requests_at("." * 100 + "x" * 10 + "." * 100)
+    requests.loc[110:139, "latency_s"] = 0.5  # cold at first
+    usage = [
+        {"t_s": t, "pod": "p", "ready": not 10.3 <= t < 15, "restarts": int(t > 15)}
+        for t in np.arange(0.4, 20)
+    ]
+    outages = analysis.find_outages(requests)
+    split = analysis.split_outages(
+        outages, requests, faults=kill_at(9.95), events=make_table("events"),
+        usage=make_table("usage", usage),
+    )  # fmt: skip
+    found = split.loc[0, ["detect_s", "propagate_s", "reconnect_s", "warmup_s"]].tolist()
+    assert found == pytest.approx([0.45, 0.5, 0.1, 2.8], abs=0.21)
+    assert sum(found[:3]) == pytest.approx(outages["end_s"][0] - 9.95)
+
+
+def test_an_outage_is_noticed_by_events_where_nobody_sampled():
+    requests = requests_at("." * 100 + "x" * 30 + "." * 30)
+    events = make_table("events", [{"t_s": 12.0, "reason": "Unhealthy"}, {"t_s": 3, "reason": "X"}])
+    split = analysis.split_outages(
+        analysis.find_outages(requests), requests, faults=kill_at(10.0), events=events,
+        usage=make_table("usage"),
+    )  # fmt: skip
+    assert split["detect_s"].tolist() == pytest.approx([2.0])
+    assert split["warmup_s"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("pattern", ["x", "xxx", "." * 30 + "x" + "." * 30])
+def test_an_outage_without_a_fault_has_no_phases(pattern):
+    requests = requests_at(pattern)
+    split = analysis.split_outages(
+        analysis.find_outages(requests), requests, faults=make_table("faults"),
+        events=make_table("events"), usage=make_table("usage"),
+    )  # fmt: skip
+    assert split["detect_s"].isna().all()
+
+
+def test_goodput_counts_what_came_in_time():
+    requests = requests_at("." * 10 + "x" * 5 + "....." + "c")
+    requests.loc[0:3, "latency_s"] = 2.0
+    requests["attempts"] = 2
+    table = analysis.goodput(requests, slo_s=1.0)
+    assert table["offered_rps"].tolist() == [10, 10]
+    assert table["attempted_rps"].tolist() == [20, 20]
+    assert table["answered_rps"].tolist() == [10, 5]
+    assert table["goodput_rps"].tolist() == [6, 5]
+    with pytest.raises(InvalidInput, match="slo_s"):
+        analysis.goodput(requests, slo_s=0)
+
+
+def test_errors_are_counted_by_class():
+    requests = requests_at(".x.xxc")
+    requests.loc[4, "error"] = "timeout"
+    found = analysis.errors(requests)
+    assert found["error"].tolist() == ["reset", "timeout"]
+    assert found["requests"].tolist() == [2, 1]
+    assert found["share"].tolist() == pytest.approx([0.4, 0.2])
+
+
+def test_amplification_is_the_mean_number_of_attempts():
+    requests = requests_at("....")
+    requests["attempts"] = [1, 1, 3, 3]
+    band = analysis.amplification(requests)
+    assert (band.low, band.value) == (pytest.approx(1.02), 2)
+
+
+def test_replicas_are_counted_as_they_are_ready():
+    rows = [
+        {"t_s": t + shift, "pod": pod, "ready": pod == "a" or t > 1, "cpu_cores": 0.05}
+        for t in range(4)
+        for pod, shift in (("a", 0.1), ("b", 0.3))
+    ]
+    found = analysis.replicas(make_table("usage", rows))
+    assert found["ready"].tolist() == [1, 1, 2, 2]
+    assert found["pods"].tolist() == [2] * 4
+
+
+def test_the_twin_of_an_ideal_run_is_the_run():
+    random = np.random.default_rng(6)
+    sent_s, service_s = np.cumsum(random.exponential(0.2, 500)), random.exponential(0.1, 500)
+    served = serve(sent_s, service_s, Server(places=3))
+    requests = pd.DataFrame(
+        {
+            "request_id": range(500), "scheduled_s": sent_s, "sent_s": sent_s,
+            "done_s": served.end_s,
+            "latency_s": served.end_s - sent_s, "ok": served.ok,
+            "pod": np.where(served.ok, "a", ""),
+            "service_s": np.where(served.ok, service_s, np.nan),
+            "error": np.where(served.ok, "", "http_503"),
+        }
+    )  # fmt: skip
+    found = analysis.twin(make_table("requests", requests), Server(places=3)).iloc[0]
+    assert found["twin_mean_s"] == pytest.approx(found["mean_s"], rel=0.03)
+    assert found["twin_p99_s"] == pytest.approx(found["p99_s"], rel=0.05)
+    assert found["twin_refused_share"] == pytest.approx(found["refused_share"], abs=0.01)
+
+
+def test_the_scalability_law_is_found_again():
+    n = np.array([1, 2, 4, 8, 16, 32])
+    fit = analysis.fit_usl(n, [theory.usl_rps(k, 10, 0.05, 0.002) for k in n])
+    assert (fit.one_rps, fit.alpha, fit.beta) == pytest.approx((10, 0.05, 0.002))
+    assert fit.peak == pytest.approx(21.8, abs=0.01)
+    straight = analysis.fit_usl(n, 9.0 * n * np.array([1, 1.01, 0.99, 1, 1.02, 1.01]))
+    assert (straight.alpha, straight.beta) == pytest.approx((0, 0), abs=1e-3)
+    with pytest.raises(InvalidInput, match="fewer than 3"):
+        analysis.fit_usl([1, 2], [1, 2])
+
+
+def test_the_intervals_of_a_batch_fit_cover_what_they_claim():
+    random, covered, sizes = np.random.default_rng(7), 0, np.tile([1, 2, 4, 8, 16, 32], 5)
+    for _ in range(300):
+        fit = analysis.fit_batch_time(sizes, 0.05 + 0.005 * sizes + random.normal(0, 0.003, 30))
+        covered += (0.05 in fit.fixed_s) + (0.005 in fit.per_item_s)
+    assert 0.9 <= covered / 600 <= 0.98
+    with pytest.raises(InvalidInput, match="at least 3 batches"):
+        analysis.fit_batch_time([1, 1], [1, 1])
+
+
+NOTHING_TO_SAY = {
+    "amplification": analysis.amplification,
+    "availability": analysis.availability,
+    "errors": analysis.errors,
+    "goodput": lambda requests: analysis.goodput(requests, slo_s=1),
+    "has_recovered": analysis.has_recovered,
+    "parts": analysis.parts,
+    "percentiles": lambda requests: analysis.percentiles(requests["latency_s"]),
+    "rates": analysis.rates,
+    "replicas": lambda _: analysis.replicas(make_table("usage")),
+    "select_judged": analysis.select_judged,
+    "shares": analysis.shares,
+    "twin": analysis.twin,
+}
+
+
+@pytest.mark.parametrize("pattern", ["", ".", "x", "xxx", "ccc"])
+@pytest.mark.parametrize("name", NOTHING_TO_SAY)
+def test_no_samples_one_sample_and_errors_alone_are_no_surprise(name, pattern):
+    NOTHING_TO_SAY[name](requests_at(pattern))  # warnings are errors

@@ -68,10 +68,19 @@ def test_lost_requests_agree_with_simulation():
     assert 0.95 <= np.mean([count in band for count in lost]) <= 0.99
 
 
-def test_binomial_probabilities_are_exact():
-    exact = np.cumsum([math.comb(20, k) * 0.3**k * 0.7 ** (20 - k) for k in range(21)])
-    assert theory.cumulate_binomial(20, 0.3) == pytest.approx(exact)
-    assert theory.cumulate_binomial(1_000_000, 0.99)[-1] == pytest.approx(1.0)
+@pytest.mark.parametrize(("n", "q"), [(20, 0.3), (600, 0.99), (900, 0.5)])
+def test_ranks_enclose_the_quantile_as_often_as_binomial_probabilities_say(n, q):
+    terms = [math.comb(n, k) * q**k * (1 - q) ** (n - k) for k in range(n + 1)]
+    low, high = theory.binomial_ranks(n, q)
+    assert math.fsum(terms[low:high]) >= 0.95
+    assert math.fsum(terms[low + 1 : high]) < 0.975
+    assert math.fsum(terms[low : high - 1]) < 0.975
+
+
+def test_ranks_of_ten_million_samples_are_as_near_as_the_normal_law_says():
+    low, high = theory.binomial_ranks(10_000_000, 0.99)
+    margin = 1.96 * math.sqrt(1e7 * 0.99 * 0.01)
+    assert (high - low) / 2 == pytest.approx(margin, rel=0.01)
 
 
 def test_wilson_intervals_are_as_published():

@@ -1,0 +1,51 @@
+"""What a run's tables say: tables in, tables and numbers out. Pure.
+
+A failed request is never a latency, and a request cancelled by the end of the run is neither a
+success nor a failure. Every estimate comes with its interval.
+"""
+
+from lab_utils.analysis.fits import BatchTime, Usl, fit_batch_time, fit_usl
+from lab_utils.analysis.outages import (
+    MAX_GAP_S,
+    availability,
+    find_outages,
+    has_recovered,
+    select_judged,
+    split_outages,
+)
+from lab_utils.analysis.percentiles import bootstrap_band, percentiles
+from lab_utils.analysis.service import (
+    amplification,
+    errors,
+    goodput,
+    parts,
+    rates,
+    replicas,
+    shares,
+)
+from lab_utils.analysis.summary import summarize
+from lab_utils.analysis.twin import twin
+
+__all__ = [
+    "MAX_GAP_S",
+    "BatchTime",
+    "Usl",
+    "amplification",
+    "availability",
+    "bootstrap_band",
+    "errors",
+    "find_outages",
+    "fit_batch_time",
+    "fit_usl",
+    "goodput",
+    "has_recovered",
+    "parts",
+    "percentiles",
+    "rates",
+    "replicas",
+    "select_judged",
+    "shares",
+    "split_outages",
+    "summarize",
+    "twin",
+]
