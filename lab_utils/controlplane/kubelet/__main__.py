@@ -19,10 +19,10 @@ from lab_utils.controlplane.kubelet.client import ApiClient
 from lab_utils.controlplane.kubelet.events import Recorder
 from lab_utils.controlplane.kubelet.images import ImageStore
 from lab_utils.controlplane.kubelet.kubelet import Kubelet
-from lab_utils.controlplane.kubelet.node import KUBELET_PORT, Addresses, Node
+from lab_utils.controlplane.kubelet.node import KUBELET_PORT, Addresses, Node, capacity
 from lab_utils.controlplane.kubelet.runtime import Runtime
+from lab_utils.controlplane.kubelet.starting import NodeServices
 from lab_utils.controlplane.kubelet.stats import Stats
-from lab_utils.controlplane.kubelet.worker import NodeServices
 from lab_utils.controlplane.processes import arguments_of
 
 _SWITCH_INTERVAL_S = 0.0005  # so that the limiter's thread need not wait 5 ms for the event loop
@@ -42,7 +42,16 @@ async def run_kubelet(layout: Layout, config: ClusterConfig, name: str) -> None:
     images, runtime, recorder = ImageStore(layout, name), Runtime(), Recorder(client, name)
     folder = layout.node(name) / "pods"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    services = NodeServices(client, recorder, runtime, images, addresses, folder, layout.services)
+    services = NodeServices(
+        client=client,
+        recorder=recorder,
+        runtime=runtime,
+        images=images,
+        addresses=addresses,
+        folder=folder,
+        services=layout.services,
+        capacity=capacity() | {"pods": str(config.max_pods)},
+    )
     kubelet = Kubelet(services, name)
     stats = Stats(name, kubelet.workers)
     registered = Node(client, config, node, addresses, images)

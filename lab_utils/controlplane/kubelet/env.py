@@ -5,6 +5,7 @@ https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-e
 """
 
 import base64
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,10 @@ _KINDS = {
 }
 
 
+Content = str | bytes
+"""A value of a ConfigMap or a Secret; bytes if it is no text."""
+
+
 class ConfigError(Exception):
     """A container refers to something that is not there; the message is Kubernetes' own."""
 
@@ -36,12 +41,12 @@ class ConfigError(Exception):
 class Sources:
     """Data by (kind, name), the Services to tell of, and the addresses of node and pod."""
 
-    data: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    data: Mapping[tuple[str, str], Mapping[str, Content]] = field(default_factory=dict)
     services: Sequence[Object] = ()
     node_ip: str = ""
     pod_ip: str = ""
 
-    def require(self, kind: str, ref: Object) -> Mapping[str, str]:
+    def require(self, kind: str, ref: Object) -> Mapping[str, Content]:
         """Give the data of the ConfigMap or Secret that a reference names.
 
         Raises:
@@ -55,15 +60,16 @@ class Sources:
 
 async def fetch_data(
     client: ApiClient, namespace: str, references: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], dict[str, str]]:
+) -> dict[tuple[str, str], dict[str, Content]]:
     """Ask the API server for ConfigMaps and Secrets, by kind and name; leave out what is not."""
-    found = {}
+    found: dict[tuple[str, str], dict[str, Content]] = {}
     for kind, name in sorted(set(references)):
         path = f"/api/v1/namespaces/{namespace}/{_PLURALS[kind]}/{name}"
         if (obj := await _get_if_there(client, path)) is not None:
-            data = obj.get("data") or {}
-            is_secret = kind == "Secret"
-            found[kind, name] = {k: _decode(v) for k, v in data.items()} if is_secret else data
+            plain, encoded = obj.get("data") or {}, obj.get("binaryData") or {}
+            if kind == "Secret":
+                plain, encoded = {}, plain
+            found[kind, name] = plain | {key: _decode(value) for key, value in encoded.items()}
     return found
 
 
@@ -88,8 +94,16 @@ async def fetch_services(client: ApiClient, pod: Object) -> list[Object]:
     return found
 
 
-def _decode(value: str) -> str:
-    return base64.b64decode(value).decode(errors="replace")
+def _decode(value: str) -> Content:
+    content = base64.b64decode(value)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
+
+
+def _text(content: Content) -> str:
+    return content if isinstance(content, str) else content.decode(errors="replace")
 
 
 def env_references(container: Object) -> Iterator[tuple[str, str]]:
@@ -111,7 +125,8 @@ def build_env(pod: Object, container: Object, sources: Sources) -> dict[str, str
     for source in container.get("envFrom", []):
         ((name, ref),) = ((name, source[name]) for name in _KINDS if name in source)
         data = sources.require(_KINDS[name], ref)
-        env |= {source.get("prefix", "") + key: value for key, value in data.items()}
+        prefix = source.get("prefix", "")
+        env |= {prefix + key: _text(value) for key, value in data.items()}
     for variable in container.get("env", []):
         value = _value(variable, env, pod, container, sources)
         if value is not None:
@@ -135,7 +150,7 @@ def field_value(pod: Object, path: str, sources: Sources) -> str:
         return str(metadata.get(indexed[1], {}).get(indexed[2], ""))
     if path in ("metadata.labels", "metadata.annotations"):
         pairs = metadata.get(path.partition(".")[2], {})
-        return "\n".join(f'{key}="{pairs[key]}"' for key in sorted(pairs))
+        return "\n".join(f"{key}={json.dumps(pairs[key])}" for key in sorted(pairs))
     known = {
         "metadata.name": metadata["name"],
         "metadata.namespace": metadata["namespace"],
@@ -152,7 +167,7 @@ def field_value(pod: Object, path: str, sources: Sources) -> str:
     return str(known[path])
 
 
-def _resource_value(pod: Object, container: Object, ref: Object) -> str:
+def resource_value(pod: Object, container: Object, ref: Object) -> str:
     """Read limits.cpu and its like in units of the divisor, rounded up; no limit is the node's."""
     containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
     name = ref.get("containerName")
@@ -174,9 +189,9 @@ def _value(
     if name == "fieldRef":
         return field_value(pod, ref["fieldPath"], sources)
     if name == "resourceFieldRef":
-        return _resource_value(pod, container, ref)
+        return resource_value(pod, container, ref)
     found = sources.require(_KINDS[name], ref).get(ref["key"])
     if found is None and not ref.get("optional"):
         where = f"{pod['metadata']['namespace']}/{ref['name']}"
         raise ConfigError(f"couldn't find key {ref['key']} in {_KINDS[name]} {where}")
-    return found
+    return None if found is None else _text(found)

@@ -5,9 +5,12 @@ import logging
 import shutil
 from collections.abc import Iterator
 
-from lab_utils.controlplane.kubelet.worker import NodeServices, PodWorker
+from lab_utils.controlplane.kubelet.admission import refusal
+from lab_utils.controlplane.kubelet.starting import NodeServices
+from lab_utils.controlplane.kubelet.worker import PodWorker
 from lab_utils.controlplane.status import Object
 
+_REVIVE_S = 1.0
 _RELIST_S = 1.0  # PLEG's period: how late the end of a container may be noticed
 _log = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ class Kubelet:
 
     def _sync(self, pods: list[Object]) -> None:
         """Take a whole list: what is not in it is gone, and so is what an earlier boot left."""
-        for pod in pods:
+        for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
             self._update(pod)
         present = {pod["metadata"]["uid"] for pod in pods}
         for uid in self._workers.keys() - present:
@@ -75,12 +78,17 @@ class Kubelet:
             if removed:
                 self._workers[uid].removed()
         elif not removed:
+            others = [other.pod for other in self._workers.values() if other.takes_room]
             self._workers[uid] = worker = PodWorker(pod, self._node)
+            refused = refusal(pod, others, self._node.capacity)
+            if refused and worker.takes_room:
+                worker.refuse(*refused)
             self._tasks[uid] = task = asyncio.create_task(worker.run())
             task.add_done_callback(lambda _: self._forget(uid))
 
     def _forget(self, uid: str) -> None:
-        del self._workers[uid]
-        task = self._tasks.pop(uid)
+        """Let go of a pod that is gone; one whose worker failed gets another one."""
+        worker, task = self._workers.pop(uid), self._tasks.pop(uid)
         if not task.cancelled() and (exc := task.exception()):
             _log.error("worker of pod %s failed", uid, exc_info=exc)
+            asyncio.get_running_loop().call_later(_REVIVE_S, self._update, worker.pod)

@@ -37,12 +37,18 @@ class Addresses:
     """Gives 127.<octet>.<index>.2 to .254; one in use is never given again."""
 
     def __init__(self, octet: int, index: int) -> None:
-        prefix = f"127.{octet}.{index}"
+        self._prefix = prefix = f"127.{octet}.{index}"
         self.node, self.pod_cidr = f"{prefix}.1", f"{prefix}.0/24"
         self._free = deque(f"{prefix}.{number}" for number in range(2, 255))
 
     def take(self) -> str:
-        """Give a free address; LookupError when all are in use."""
+        """Give a free address; LookupError, in the words of a network plugin, when none is."""
+        if not self._free:
+            span = f"{self._prefix}.2-{self._prefix}.254"
+            raise LookupError(
+                "failed to setup network for sandbox: failed to allocate for range 0: "
+                f"no IP addresses available in range set: {span}"
+            )
         return self._free.popleft()
 
     def give_back(self, address: str) -> None:

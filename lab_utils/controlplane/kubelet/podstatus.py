@@ -41,11 +41,12 @@ def pod_status(pod: Object, records: Records, facts: PodFacts) -> Object:
     """
     old: Object = pod.get("status", {})
     main = [record for record in records if not record.is_init]
+    lasting = [record for record in records if not record.runs_to_end]
     init = [record for record in records if record.is_init]
     phase = _phase(init, main, facts)
     generation = pod["metadata"].get("generation")
     status: Object = {} if generation is None else {"observedGeneration": generation}
-    found = _findings(init, main, phase, facts)
+    found = _findings(init, lasting, phase, facts)
     status |= {"phase": phase, "conditions": _conditions(old, found, facts.now, generation)}
     if facts.failure:
         status["reason"], status["message"] = facts.failure
@@ -65,12 +66,12 @@ def _phase(init: Records, main: Records, facts: PodFacts) -> str:
         worked = all(record.succeeded for record in main) and not facts.failure
         return "Succeeded" if worked else "Failed"
     have_run = all(record.running or record.ended for record in main)
-    return "Running" if have_run and all(record.succeeded for record in init) else "Pending"
+    return "Running" if have_run and all(record.has_run for record in init) else "Pending"
 
 
-def _findings(init: Records, main: Records, phase: str, facts: PodFacts) -> dict[str, _Finding]:
+def _findings(init: Records, lasting: Records, phase: str, facts: PodFacts) -> dict[str, _Finding]:
     """Judge each of the kubelet's conditions, in the order in which it writes them."""
-    ready = _ready(main, phase)
+    ready = _ready(lasting, phase)
     return {
         "PodReadyToStartContainers": (facts.has_network and not facts.terminal, "", ""),
         "Initialized": _initialized(init, phase),
@@ -80,12 +81,12 @@ def _findings(init: Records, main: Records, phase: str, facts: PodFacts) -> dict
     }
 
 
-def _ready(main: Records, phase: str) -> _Finding:
+def _ready(lasting: Records, phase: str) -> _Finding:
     if phase == "Succeeded":
         return False, "PodCompleted", ""
-    if phase == "Failed" and all(r.state.keys() & {"running", "terminated"} for r in main):
+    if phase == "Failed" and all(r.state.keys() & {"running", "terminated"} for r in lasting):
         return False, "PodFailed", ""
-    unready = [record.name for record in main if not record.ready]
+    unready = [record.name for record in lasting if not record.ready]
     if not unready:
         return True, "", ""
     return False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
@@ -94,7 +95,7 @@ def _ready(main: Records, phase: str) -> _Finding:
 def _initialized(init: Records, phase: str) -> _Finding:
     if phase == "Succeeded":
         return True, "PodCompleted", ""
-    incomplete = " ".join(record.name for record in init if not record.succeeded)
+    incomplete = " ".join(record.name for record in init if not record.initialized)
     if not incomplete:
         return True, "", ""
     message = f"containers with incomplete status: [{incomplete}]"
@@ -129,7 +130,7 @@ def _container_status(record: ContainerRecord, facts: PodFacts) -> Object:
         "name": record.name,
         "state": _lost(record) if never_ended else record.state,
         "lastState": record.last_state,
-        "ready": record.succeeded if record.is_init else record.ready,
+        "ready": record.succeeded if record.runs_to_end else record.ready,
         "restartCount": record.restart_count,
         "image": record.image or record.spec["image"],
         "imageID": record.image_id,

@@ -125,7 +125,7 @@ class PodProbes:
             (record.name, kind): Probe(kind, record, actions)
             for record in records
             for kind in ProbeKind
-            if f"{kind}Probe" in record.spec and not record.is_init
+            if f"{kind}Probe" in record.spec and not record.runs_to_end
         }
         self._tasks: dict[tuple[str, ProbeKind], asyncio.Task[None]] = {}
 

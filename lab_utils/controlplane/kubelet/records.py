@@ -1,8 +1,10 @@
 """What the kubelet knows about each container of a pod, and what it starts next.
 
-A record changes as its container starts, ends, waits, or is found again after a boot. to_start is
-a pure decision on the records: init containers run one after the other, then all others at once;
-an ended container is started again as restartPolicy says.
+A record changes as its container starts, ends, waits, or is found again after a boot. to_start and
+is_over are pure decisions on the records: init containers run one after the other, then all others
+at once; an ended container is started again as restartPolicy says. A sidecar is an init container
+that restarts always; it has only to start up before the next one's turn. Source:
+https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
 """
 
 import secrets
@@ -34,11 +36,28 @@ class ContainerRecord:
     image_id: str = ""
     container_id: str = ""
     uid: int | None = None
+    begun: bool = False
+    """It was started in this boot of the pod."""
 
     @property
     def name(self) -> str:
         """Give the container's name."""
         return str(self.spec["name"])
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Tell whether it is an init container that stays."""
+        return self.is_init and self.spec.get("restartPolicy") == "Always"
+
+    @property
+    def runs_to_end(self) -> bool:
+        """Tell whether it is an init container that the others wait for to end."""
+        return self.is_init and not self.is_sidecar
+
+    @property
+    def initialized(self) -> bool:
+        """Tell whether the containers after it may start, for all that it cares."""
+        return self.succeeded if self.runs_to_end else self.started
 
     @property
     def running(self) -> bool:
@@ -51,6 +70,11 @@ class ContainerRecord:
         state = {} if self.running else self.last_state | self.state
         found: Object | None = state.get("terminated")
         return found
+
+    @property
+    def has_run(self) -> bool:
+        """Tell whether it is an init container that is done, or any other that runs or ran."""
+        return self.succeeded if self.runs_to_end else self.running or self.ended is not None
 
     @property
     def succeeded(self) -> bool:
@@ -80,8 +104,8 @@ class ContainerRecord:
         self._begin_run(container.id, image)
         self.state = {"running": {"startedAt": rfc3339(container.started_at)}}
         self.uid = uid
-        self.started = self.is_init or "startupProbe" not in self.spec
-        self.ready = self.started and not self.is_init and "readinessProbe" not in self.spec
+        self.started = self.runs_to_end or "startupProbe" not in self.spec
+        self.ready = self.started and not self.runs_to_end and "readinessProbe" not in self.spec
 
     def fail_to_start(self, image: Image, message: str) -> None:
         """Note that the command could not be executed."""
@@ -105,8 +129,15 @@ class ContainerRecord:
             self.last_state = self.state
         self.state = {"waiting": {"reason": reason, "message": message[:_MESSAGE_CHARS]}}
 
+    def start_over(self) -> None:
+        """Note that an init container is to run again: its pod lost all it had."""
+        if "terminated" in self.state:
+            self.last_state = self.state
+        self.state = {"waiting": {"reason": "PodInitializing"}}
+
     def _begin_run(self, identity: str, image: Image) -> None:
         """Make the end of one run the past of the next."""
+        self.begun = True
         if self.ended is not None:
             self.last_state = {"terminated": self.ended}
             self.restart_count += 1
@@ -134,16 +165,31 @@ def new_records(pod: Object) -> list[ContainerRecord]:
 
 
 def to_start(policy: str, records: Sequence[ContainerRecord]) -> list[ContainerRecord]:
-    """Decide what to start next under a restartPolicy; back-off is the caller's.
+    """Decide what to start next under a restartPolicy; back-off is the caller's."""
+    has_begun = any(record.begun for record in records if not record.is_init)
+    wanted = []
+    for record in records:
+        if not record.running and _is_to_run(policy, record):
+            wanted.append(record)
+        if record.is_init and not has_begun and not record.initialized:
+            break
+    return [one for one in wanted if not (has_begun and one.runs_to_end)]
 
-    When nothing is to be started and nothing runs, the pod has come to its end.
-    """
-    init = next((record for record in records if record.is_init and not record.succeeded), None)
-    candidates = [init] if init else [record for record in records if not record.is_init]
-    return [record for record in candidates if not record.running and _is_to_run(policy, record)]
+
+def is_over(policy: str, records: Sequence[ContainerRecord]) -> bool:
+    """Tell whether a pod has come to its end, whatever its sidecars do."""
+
+    def has_ended(record: ContainerRecord) -> bool:
+        return record.ended is not None and not _is_to_run(policy, record)
+
+    if any(has_ended(record) and not record.succeeded for record in records if record.runs_to_end):
+        return True
+    return all(has_ended(record) for record in records if not record.is_init)
 
 
 def _is_to_run(policy: str, record: ContainerRecord) -> bool:
-    if record.ended is None or policy == "Always":
+    if record.runs_to_end and record.succeeded:
+        return False
+    if record.ended is None or policy == "Always" or record.is_sidecar:
         return True
     return policy != "Never" and (record.is_init or record.ended["exitCode"] != 0)

@@ -21,6 +21,11 @@ class Reporter:
         self._uid = metadata["uid"]
         self._path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
 
+    @property
+    def is_to_go(self) -> bool:
+        """Tell whether the pod is being deleted, or has been."""
+        return self.gone or "deletionTimestamp" in self.pod["metadata"]
+
     def take(self, pod: Object) -> None:
         """Take a version from a watch or an answer, unless it is older than the one known."""
         version = int(pod["metadata"]["resourceVersion"])

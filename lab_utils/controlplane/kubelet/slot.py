@@ -28,11 +28,19 @@ class Slot:
         self.record, self._pod, self._emit = record, pod_label, emit
         self.container: Container | None = None
         self.stopping: asyncio.Task[None] | None = None
+        self.is_starting = False
+        """Its postStart hook runs: no probe may ask yet."""
         self.retry_at_s = 0.0
         self.show_at_s: float | None = None
         """When the status is to say that the container waits."""
         self._wait = ("", "")
+        self._hook_failure = ""
         self._restarts, self._pulls = Restarts(), Backoff()
+
+    @property
+    def probed(self) -> Container | None:
+        """Give the process that probes may ask."""
+        return None if self.is_starting else self.container
 
     def event(self, kind: str, reason: str, message: str) -> None:
         """Record an Event about this container."""
@@ -80,10 +88,20 @@ class Slot:
 
     def started(self, container: Container, image: Image, uid: int | None) -> None:
         """Note the process that now runs."""
+        self.container = container
         self.event("Normal", "Started", "Container started")
         self._restarts.started(time.monotonic())
-        self.container = container
         self.record.start(container, image, uid)
+
+    def post_start_failed(self, message: str) -> None:
+        """Tell that the container is being stopped because its postStart hook failed."""
+        self.event("Warning", "FailedPostStartHook", "PostStartHook failed")
+        self.event("Normal", "Killing", "FailedPostStartHook")
+        self._hook_failure = message
+
+    def show_failed_hook(self) -> None:
+        """Say in the status why the container was stopped, until it is started again."""
+        self.record.wait("PostStartHookError", self._hook_failure)
 
     def ended(self, container: Container) -> float:
         """Note that the process has ended; give the delay before a next one."""
