@@ -71,7 +71,7 @@ class Encoder:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._bodies: dict[tuple[str, str], tuple[Object, bytes]] = {}
+        self._bodies: dict[str, tuple[Object, bytes]] = {}
 
     def one(self, row: Kind, obj: Object, form: Format, *, columns: bool = True) -> bytes:
         """Write one object; a Table with or without saying what its columns are."""
@@ -115,19 +115,20 @@ class Encoder:
         A dry run's object has the revision of the one it would replace, and is another one.
         """
         metadata = obj["metadata"]
-        key = (metadata.get("uid", ""), metadata.get("resourceVersion", ""))
-        known, body = self._bodies.get(key, (None, b""))
+        uid = metadata.get("uid", "")
+        known, body = self._bodies.get(uid, (None, b""))
         if known is not obj:
             rest = {k: v for k, v in obj.items() if k not in ("kind", "apiVersion")}
             body = to_json(rest)[1:]
-            if all(key):
-                self._remember(key, obj, body)
+            if uid and metadata.get("resourceVersion"):
+                self._remember(uid, obj, body)
         return body
 
-    def _remember(self, key: tuple[str, str], obj: Object, body: bytes) -> None:
+    def _remember(self, uid: str, obj: Object, body: bytes) -> None:
+        """Keep one version of an object: the one before is seldom asked for again."""
         if len(self._bodies) >= _CACHED:
             del self._bodies[next(iter(self._bodies))]
-        self._bodies[key] = obj, body
+        self._bodies[uid] = obj, body
 
 
 def _partial(obj: Object) -> Object:
