@@ -6,7 +6,6 @@ the right type (that is `validation`).
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -217,7 +216,7 @@ def _bytes(value: Any) -> str:
     text = re.sub(r"[\r\n]", "", _of(str)(value))
     try:
         base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # also for what is not even ASCII
         legal = re.match(r"[A-Za-z0-9+/]*", text)
         at = legal.end() if legal else 0
         raise DecodeError(f"illegal base64 data at input byte {at}") from None

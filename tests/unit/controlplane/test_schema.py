@@ -72,6 +72,12 @@ def test_what_cannot_be_decoded_is_refused_in_kubernetes_words(case: Create):
     assert refusal(case) == case.response["message"]
 
 
+@pytest.mark.parametrize("text", ["\u00b2", "a", "a==="])
+def test_what_is_no_base64_is_a_bad_request(text: str):
+    with pytest.raises(ApiError, match="illegal base64 data at input byte"):
+        schema.drop_unknown("Secret", {"data": {"a": text}})
+
+
 def test_unknown_fields_are_dropped():
     pod = {"metadata": {"name": "x"}, "spec": {"containers": [{"name": "c", "imagee": "y"}]}}
     assert schema.drop_unknown("Pod", pod)["spec"]["containers"] == [{"name": "c"}]
