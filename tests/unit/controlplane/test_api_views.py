@@ -97,7 +97,7 @@ def test_what_is_measured_is_listed_and_got(http: Client) -> None:
     assert [one["metadata"]["name"] for one in http.get(pods).json()["items"]] == ["a"]
     assert http.get(f"{pods}/a").json()["kind"] == "PodMetrics"
     missing = http.get(f"{pods}/b")
-    assert missing.json()["message"] == 'pods.metrics.k8s.io "ref/b" not found'
+    assert missing.json()["message"] == 'podmetrics.metrics.k8s.io "ref/b" not found'
     cells = http.get(f"{pods}/a", headers=TABLE).json()["rows"][0]["cells"]
     assert cells == ["a", "20m", "40Mi", "15s"]
 
