@@ -41,6 +41,10 @@ class NodeConfig:
     control_plane: bool = False
     labels: dict[str, str] = field(default_factory=dict)
 
+    def address(self, octet: int) -> str:
+        """Give its address in the network of a cluster."""
+        return f"127.{octet}.{self.index}.1"
+
 
 @dataclass(frozen=True)
 class ClusterConfig:

@@ -72,7 +72,10 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     registry = Registry(Store(), tolerations_s=config.default_tolerations_s)
     supervisor = Supervisor(layout, config)
-    proxy = NodePortProxy(registry, config, supervisor.is_off, table=layout.services)
+    addresses = {node.name: node.address(octet) for node in config.nodes}
+    proxy = NodePortProxy(
+        registry, config, supervisor.is_off, addresses=addresses, table=layout.services
+    )
     forwarder = Forwarder(layout, registry)
     metrics = MetricsServer(registry, forwarder.read_kubelet, config.metrics_resolution_s)
     app = make_app(registry, json.loads(layout.tokens.read_text()), forwarder, metrics.objects)

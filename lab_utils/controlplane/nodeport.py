@@ -1,9 +1,9 @@
 """The Service proxy: one loopback port per door, one random ready pod per connection.
 
-Plays kube-proxy and Kind's port mappings: the choice is made once per connection (so keep-alive
-pins a client to a pod), a pod that leaves keeps its connections, and a node without power answers
-nothing, not even with a reset. A nodePort is served under its own number where that is free. What
-serves a port of a clusterIP, and what the names of Services lead to, is written into one file, for
+Plays kube-proxy, on every node's address, and Kind's port mappings, on 127.0.0.1: the choice is
+made once per connection (so keep-alive pins a client to a pod), a pod that leaves keeps its
+connections, and a node without power answers nothing, not even with a reset. On 127.0.0.1 a
+nodePort is served under its own number where that is free. What serves a port of a clusterIP, and what the names of Services lead to, is written into one file, for
 the containers of all nodes (kubelet/container). Hides ports and sockets. TCP only; never looks into
 a request. Source: https://kubernetes.io/docs/reference/networking/virtual-ips/
 """
@@ -15,7 +15,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ MIN_SYNC_PERIOD_S = 1.0
 """kube-proxy's minSyncPeriod: the first change counts at once, what follows once a second."""
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
+Choose = Callable[[str], Backend | None]
+"""A client's address -> the pod of its new connection; None: nobody is there to answer."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ class NodePortProxy:
         registry: Where the Services and their EndpointSlices are.
         config: Says on which ports of this machine nodePorts are wanted.
         is_down: Tells whether a node has lost power.
+        addresses: Those of the nodes by their names, to serve nodePorts on as well.
         table: The file that says what containers find where; None writes none.
         rng: Chooses the pods.
         min_sync_period_s: Shortest time between two looks at the Services.
@@ -53,17 +56,18 @@ class NodePortProxy:
         config: ClusterConfig,
         is_down: Callable[[str], bool],
         *,
+        addresses: Mapping[str, str] | None = None,
         table: Path | None = None,
         rng: random.Random | None = None,
         min_sync_period_s: float = MIN_SYNC_PERIOD_S,
     ) -> None:
         self._registry, self._config, self._is_down = registry, config, is_down
-        self._min_sync_period_s = min_sync_period_s
+        self._min_sync_period_s, self._addresses = min_sync_period_s, addresses or {}
         self._random = rng or random.Random()  # noqa: S311 a choice of pods, not a secret
         self._table, self._written = table, ""
         self._routes: dict[Door, Route] = {}
         self._pins: dict[tuple[Door, str], _Pin] = {}
-        self._listeners: dict[Door, asyncio.Server] = {}
+        self._listeners: dict[Door, list[asyncio.Server]] = {}
         self._ports: dict[Door, int] = {}
         self._relays: set[Relay] = set()
         self._dirty = asyncio.Event()
@@ -143,24 +147,40 @@ class NodePortProxy:
 
     async def _listen(self, door: Door, wanted: int, *, demanded: bool) -> None:
         """Listen on the wanted port of loopback; if it is taken, on a free one."""
-        bound = _bind(wanted) or (None if demanded else _bind(0))
+        bound = _bind(_HOST, wanted) or (None if demanded else _bind(_HOST, 0))
         if bound is None:
             raise PortBusy(
                 f"Opening port {wanted} of 127.0.0.1 for nodePort {door}: another program has "
                 "it. Stop that program, or choose another port (0 takes any free one)."
             )
+        self._ports[door] = bound.getsockname()[1]
+        await self._serve(door, bound, partial(self._choose, door))
+        for node, address in self._addresses.items() if isinstance(door, int) else ():
+            if (bound := _bind(address, int(door))) is not None:
+                await self._serve(door, bound, partial(self._choose_at, node, door))
+
+    async def _serve(self, door: Door, bound: socket.socket, choose: Choose) -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Relay(partial(self._choose, door), self._is_down, self._relays),
+            lambda: Relay(choose, self._is_down, self._relays),
             sock=bound,
             backlog=_BACKLOG,
+            start_serving=False,
         )
-        self._listeners[door] = server
-        self._ports[door] = bound.getsockname()[1]
+        # Known before the first wait, so that a cancelled task leaves no socket behind.
+        self._listeners.setdefault(door, []).append(server)
+        await server.start_serving()
 
     def _unlisten(self, door: Door) -> None:
-        self._listeners.pop(door).close()
+        for server in self._listeners.pop(door):
+            server.close()
         del self._ports[door]
+
+    def _choose_at(self, node: str, door: Door, client: str) -> Backend | None:
+        """Choose as a node does; one without power chooses itself and so answers nobody."""
+        if self._is_down(node):
+            return Backend(self._addresses[node], 0, node)
+        return self._choose(door, client)
 
     def _choose(self, door: Door, client: str) -> Backend | None:
         """Choose the pod of a new connection; None: nobody is there to answer."""
@@ -183,11 +203,11 @@ class _Pin:
     until: float
 
 
-def _bind(port: int) -> socket.socket | None:
+def _bind(host: str, port: int) -> socket.socket | None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     with contextlib.suppress(OSError):
-        listener.bind((_HOST, port))
+        listener.bind((host, port))
         listener.listen(_BACKLOG)
         return listener
     listener.close()

@@ -45,6 +45,7 @@ class Lab:
             self.registry,
             config,
             self.down.__contains__,
+            addresses={"w1": "127.77.1.1"},
             rng=random.Random(1),  # noqa: S311 the same choices each time
             min_sync_period_s=min_sync_period_s,
         )
@@ -339,6 +340,18 @@ async def test_a_node_without_power_answers_nothing(lab: Lab) -> None:
     with pytest.raises(ConnectionResetError):
         await reader.readline()
     await closed(writer)
+
+
+async def test_every_node_answers_on_its_own_address_unless_it_is_without_power(lab: Lab) -> None:
+    lab.serve()
+    await lab.pod("a", ready=True, node="w2")
+    await lab.until("a")
+    for has_power in (True, False):
+        reader, writer = await asyncio.open_connection("127.77.1.1", NODE_PORT)
+        writer.write(b"hello\n")
+        assert await is_silent(reader, 1.0 if has_power else 0.1) is not has_power
+        await closed(writer)
+        lab.down.add("w1")
 
 
 async def test_a_client_that_gives_up_on_a_lost_node_is_forgotten(lab: Lab) -> None:
