@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FIELD_MANAGER = "k8s-inference-lab"
+CORDONED_LABEL = "k8s-inference-lab/cordoned-by"
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
@@ -172,12 +173,22 @@ class Cluster:
         )
 
     def cordon(self, node: str) -> None:
-        """Keep the scheduler from using a node."""
-        self._patch(f"Cordoning Node {node}", "nodes", node, {"spec": {"unschedulable": True}})
+        """Keep the scheduler from using a node; marked as the doing of this namespace's lab."""
+        self._mark(f"Cordoning Node {node}", node, self.namespace, unschedulable=True)
 
     def uncordon(self, node: str) -> None:
         """Let the scheduler use a node again."""
-        self._patch(f"Uncordoning Node {node}", "nodes", node, {"spec": {"unschedulable": None}})
+        self._mark(f"Uncordoning Node {node}", node, None, unschedulable=None)
+
+    def _mark(self, action: str, node: str, by: str | None, *, unschedulable: bool | None) -> None:
+        labels = {"labels": {CORDONED_LABEL: by}}
+        change = {"metadata": labels, "spec": {"unschedulable": unschedulable}}
+        self._patch(action, "nodes", node, change)
+
+    def nodes_cordoned(self) -> list[str]:
+        """Name the nodes that cordon() was called for and uncordon() was not."""
+        found = self.api.list("nodes", None, f"{CORDONED_LABEL}={self.namespace}")
+        return [node["metadata"]["name"] for node in found]
 
     def evict(self, pod: str) -> bool:
         """Ask for a pod's eviction, as `kubectl drain` does; False if a budget forbids it now."""

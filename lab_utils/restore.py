@@ -13,13 +13,17 @@ from lab_utils.waiting import wait_for
 
 
 def restore_nodes(cluster: Cluster, backend: Backend) -> None:
-    """Switch every node on, thaw it, and let the scheduler use it."""
+    """Switch every node on, thaw it, and let the scheduler use it.
+
+    Of a cluster that is not the lab's own, only the nodes that the lab itself has cordoned.
+    """
     names = backend.describe()["nodes"]
     for name in names:
         backend.start_node(name)
     cluster.wait_for_nodes(names)
+    ours = {*names, *cluster.nodes_cordoned()}
     for node in cluster.nodes():
-        if node["spec"].get("unschedulable"):
+        if node["spec"].get("unschedulable") and node["metadata"]["name"] in ours:
             cluster.uncordon(node["metadata"]["name"])
 
 

@@ -19,6 +19,10 @@ def the_pod(lab, role):
     return pod
 
 
+def uids(lab):
+    return {pod["metadata"]["uid"] for pod in lab.pods()}
+
+
 def eventually(condition, timeout_s=SEEN_WITHIN_S):
     late = AssertionError(f"not seen within {timeout_s} s")
     wait_for(lambda: True if condition() else None, timeout_s=timeout_s, late=lambda: late)
@@ -35,11 +39,30 @@ def answers(lab, role):
 def test_a_deleted_pod_is_replaced(deployed):
     before = the_pod(deployed, "primary")["metadata"]["uid"]
     with deployed.faults.delete_pod("primary"):
-        eventually(lambda: before not in {p["metadata"]["uid"] for p in deployed.pods()})
+        eventually(lambda: before not in uids(deployed))
     deployed.wait()
     assert answers(deployed, "primary")
 
 
+def test_a_drained_node_gives_its_pods_away_and_is_taken_back(deployed):
+    pod = the_pod(deployed, "primary")
+    with deployed.faults.drain("primary"):
+        eventually(lambda: pod["metadata"]["uid"] not in uids(deployed), HEALED_WITHIN_S)
+        assert deployed.cluster.nodes_cordoned() == [pod["spec"]["nodeName"]]
+    assert deployed.cluster.nodes_cordoned() == []
+    assert not any(node["spec"].get("unschedulable") for node in deployed.cluster.nodes())
+    deployed.wait()
+    assert answers(deployed, "primary")
+
+
+def test_a_node_that_was_left_drained_is_taken_back(deployed):
+    deployed.faults.drain("backup").inject()
+    deployed.ensure()
+    assert deployed.cluster.nodes_cordoned() == []
+    assert all(map(is_ready, deployed.pods()))
+
+
+@pytest.mark.machines
 def test_a_killed_container_is_restarted_and_the_last_state_says_why(deployed):
     with deployed.faults.kill("primary"):
         eventually(lambda: restarts_of(the_pod(deployed, "primary")) == 1)
@@ -50,6 +73,7 @@ def test_a_killed_container_is_restarted_and_the_last_state_says_why(deployed):
     eventually(lambda: answers(deployed, "primary"))
 
 
+@pytest.mark.machines
 def test_a_hanging_container_leaves_the_service_and_comes_back(deployed):
     """Long enough for readiness (3-5 s), too short for liveness (11-16 s)."""
     before = the_pod(deployed, "primary")["metadata"]["uid"]
@@ -61,6 +85,7 @@ def test_a_hanging_container_leaves_the_service_and_comes_back(deployed):
     assert (pod["metadata"]["uid"], restarts_of(pod)) == (before, 0)
 
 
+@pytest.mark.machines
 def test_a_node_without_power_hangs_connections_and_comes_back_with_its_pod(deployed):
     url = deployed.url("inference-primary", "/v2/health/live")
     with deployed.faults.stop_node("primary"), pytest.raises((TimeoutError, socket.timeout)):
@@ -70,6 +95,7 @@ def test_a_node_without_power_hangs_connections_and_comes_back_with_its_pod(depl
     eventually(lambda: answers(deployed, "primary"))
 
 
+@pytest.mark.machines
 def test_a_frozen_node_answers_late_and_loses_nothing(deployed):
     url = deployed.url("inference-primary", "/v2/health/live")
     before = the_pod(deployed, "primary")["metadata"]["uid"]
@@ -80,6 +106,7 @@ def test_a_frozen_node_answers_late_and_loses_nothing(deployed):
     assert (pod["metadata"]["uid"], restarts_of(pod)) == (before, 0)
 
 
+@pytest.mark.machines
 def test_a_fault_is_injected_once_and_undone_once(deployed):
     fault = deployed.faults.hang("backup")
     fault.inject()
@@ -89,6 +116,7 @@ def test_a_fault_is_injected_once_and_undone_once(deployed):
     eventually(lambda: answers(deployed, "backup"))
 
 
+@pytest.mark.machines
 def test_a_fault_in_a_run_is_in_its_tables(deployed):
     hang = deployed.faults.hang("backup", at_s=1.0, duration_s=2.0)
     run = deployed.fire(rate_rps=10, duration_s=5, timeout_s=1.0, faults=[hang])
@@ -105,6 +133,7 @@ def test_a_run_that_ends_before_its_fault_is_refused(deployed):
         deployed.fire(rate_rps=10, duration_s=5, faults=[kill])
 
 
+@pytest.mark.machines
 def test_an_interrupted_context_still_undoes(deployed):
     started_s = time.monotonic()
     with pytest.raises(KeyboardInterrupt), deployed.faults.hang("backup"):
