@@ -5,7 +5,7 @@ the only way anything above `backends/` talks to a cluster. Works with its versi
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,25 @@ class Api:
             f"The cluster serves no kind {kind!r}. Known are for instance pods, services, "
             "deployments, nodes and events; kubectl api-resources lists them all."
         )
+
+    def find(self, selector: str) -> Iterator[str]:
+        """Give the path of every object, of any kind and in any namespace, with these labels."""
+        for resource in self._client.resources.search(preferred=True):
+            if "/" in resource.name or not {"list", "delete"} <= set(resource.verbs or ()):
+                continue
+            parts = [resource.prefix, resource.group, resource.api_version]
+            root = "/" + "/".join(part for part in parts if part)
+            query = [("labelSelector", selector)]
+            try:
+                text = self.request("Searching", "GET", f"{root}/{resource.name}", query=query)
+            except ClusterNotRunning:
+                raise
+            except ClusterError:  # what may not be listed was not made by who asks
+                continue
+            for item in json.loads(text)["items"]:
+                space = item["metadata"].get("namespace")
+                inner = f"/namespaces/{space}" if space else ""
+                yield f"{root}{inner}/{resource.name}/{item['metadata']['name']}"
 
     def read(self, kind: str, namespace: str | None, name: str) -> Object:
         """Read one object."""

@@ -39,6 +39,14 @@ def _lab(backend: str | None, name: str | None) -> "Lab":
     return Lab(load_settings(backend=backend, cluster=name))
 
 
+def _own(backend: str | None, name: str | None) -> "Lab":
+    """Give a lab that is about to make something; on others' clusters a person is asked first."""
+    lab = _lab(backend, name)
+    if (intent := lab.backend.intent()) and sys.stdin.isatty() and not lab.backend.is_running():
+        typer.confirm(f"{intent}. Go on?", abort=True, err=True)
+    return lab
+
+
 def _print_status(status: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(status, indent=1))
@@ -53,7 +61,7 @@ def _print_status(status: dict[str, Any], *, as_json: bool) -> None:
 @app.command()
 def up(backend: Backend = None, name: Name = None, as_json: AsJson = False) -> None:
     """Start the cluster, or attach to it."""
-    _print_status(_lab(backend, name).up(), as_json=as_json)
+    _print_status(_own(backend, name).up(), as_json=as_json)
 
 
 @app.command()
@@ -73,13 +81,13 @@ def status(backend: Backend = None, name: Name = None, as_json: AsJson = False) 
 @app.command()
 def ensure(backend: Backend = None, name: Name = None, as_json: AsJson = False) -> None:
     """Bring the lab to its known state: cluster, image, workload; repairs what is broken."""
-    _print_status(_lab(backend, name).ensure(), as_json=as_json)
+    _print_status(_own(backend, name).ensure(), as_json=as_json)
 
 
 @app.command()
 def reset(backend: Backend = None, name: Name = None, as_json: AsJson = False) -> None:
     """Delete the workload with its namespace and deploy it anew."""
-    _print_status(_lab(backend, name).reset(), as_json=as_json)
+    _print_status(_own(backend, name).reset(), as_json=as_json)
 
 
 @app.command()

@@ -4,9 +4,13 @@ Hides where the Dockerfile is and what it is built with. Never takes part in a r
 loaded is not there.
 """
 
+import hashlib
+import os
 import re
+from dataclasses import replace
 
-from lab_utils.backends import Backend, Image, Progress
+from lab_utils.backends import Backend, Build, Image, Progress
+from lab_utils.backends.rootfs import Tree
 from lab_utils.errors import InvalidInput
 from lab_utils.settings import Settings, project_root
 
@@ -36,7 +40,20 @@ def build(backend: Backend, settings: Settings, tag: str, progress: Progress) ->
     check_tag(tag)
     context = project_root() / "worker"
     arguments = {"BASE_IMAGE": settings.base_image}
-    return backend.build_image(context, context / "Dockerfile", tag, arguments, progress)
+    wanted = Build(context, context / "Dockerfile", tag, arguments)
+    named = replace(wanted, content_tag=f"{tag}-{content_hash(wanted)}")
+    return backend.build_image(named, progress)
+
+
+def content_hash(wanted: Build) -> str:
+    """Give twelve hex digits that follow from all that goes into an image: files and arguments."""
+    total = hashlib.sha256(repr(sorted(wanted.arguments.items())).encode())
+    tree = Tree.of_context(wanted.context, wanted.dockerfile)
+    for path in [wanted.dockerfile, *(wanted.context / name for name in tree.paths)]:
+        if path.is_file():
+            total.update(f"\0{os.path.relpath(path, wanted.context)}\0".encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:12]
 
 
 def load(backend: Backend, tag: str, progress: Progress) -> None:

@@ -27,6 +27,10 @@ from lab_utils.units import format_mebibytes
 Status = Literal["ok", "warn", "fail"]
 _KUBERNETES_MINOR = 36
 _MEBIBYTE = 2**20
+_INFERENCE = {
+    "metadata": {"namespace": "lab", "name": "inference"},
+    "spec": {"type": "NodePort", "ports": [{"nodePort": NODE_PORTS[0]}]},
+}
 _INOTIFY = Path("/proc/sys/fs/inotify")
 
 
@@ -189,7 +193,7 @@ def _port(settings: Settings, backend: Backend | None) -> Check:
     ours = False
     try:
         if backend is not None and backend.is_running():
-            ours = backend.service_url(NODE_PORTS[0]).endswith(f":{port}")
+            ours = backend.service_url(_INFERENCE).endswith(f":{port}")
     except LabError:
         pass  # it runs, but has no such Service: then the port is not ours
     demanded = settings.http_port is not None or (backend is not None and backend.name == "kind")

@@ -5,6 +5,7 @@ the only module that knows all the others; `lab_utils` hands its methods out by 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +17,7 @@ from lab_utils.backends.choose import choose
 from lab_utils.bars import track
 from lab_utils.chaos import Faults
 from lab_utils.cluster import Applied, Cluster
-from lab_utils.errors import ClusterNotRunning, InvalidInput
+from lab_utils.errors import ClusterNotRunning
 from lab_utils.failover import SelectorSwitch
 from lab_utils.journal import list_journals, next_folder
 from lab_utils.service import ask, endpoint_urls, reachable_services, wait_for_answer
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from lab_utils.runs import Run
 
 T = TypeVar("T")
-NAMESPACE = "lab"
 IMAGE = "inference-worker:1"
 SERVICE = "inference"
 _SETTLED_S = 120.0
@@ -62,7 +62,7 @@ class Lab:
     @cached_property
     def cluster(self) -> Cluster:
         """The cluster's API, in the lab's namespace."""
-        return Cluster(Api(self.backend.kubeconfig), NAMESPACE)
+        return Cluster(Api(self.backend.kubeconfig), self.backend.namespace)
 
     @cached_property
     def faults(self) -> Faults:
@@ -146,7 +146,8 @@ class Lab:
             ManifestError: A file cannot be read or the server refuses it; says where and why.
         """
         self._require_running()
-        return self.cluster.apply(manifests.read(path or project_root() / "manifests"))
+        found = manifests.read(path or project_root() / "manifests")
+        return self.cluster.apply(replace(m, object=self.backend.adapt(m.object)) for m in found)
 
     def wait(self, *, timeout_s: float = _SETTLED_S) -> None:
         """Wait until every Deployment is rolled out and its Service answers.
@@ -190,7 +191,7 @@ class Lab:
         """Delete the namespace with all that is in it and deploy anew; the cluster stays."""
         self.up()
         restore.restore_nodes(self.cluster, self.backend)
-        with track(f"Deleting namespace {NAMESPACE}"):
+        with track(f"Deleting namespace {self.backend.namespace}"):
             restore.delete_namespace(self.cluster)
         return self.ensure()
 
@@ -246,20 +247,14 @@ class Lab:
         return self.cluster.delete(kind, name)
 
     def url(self, service: str = SERVICE, path: str = "") -> str:
-        """Give the address at which a NodePort Service answers this machine.
+        """Give the address at which a Service answers this machine.
 
         Raises:
-            InvalidInput: The Service has no nodePort.
+            InvalidInput: The Service is not meant to be reached from outside.
         """
         self._require_running()
-        spec = self.cluster.api.read("service", NAMESPACE, service)["spec"]
-        ports = [port["nodePort"] for port in spec["ports"] if "nodePort" in port]
-        if not ports:
-            raise InvalidInput(
-                f"Service {NAMESPACE}/{service} is of type {spec['type']} and has no nodePort: "
-                f"it is reachable inside the cluster only. Try lab.url({SERVICE!r})."
-            )
-        return self.backend.service_url(ports[0]) + path
+        found = self.cluster.api.read("service", self.backend.namespace, service)
+        return self.backend.service_url(found) + path
 
     def fire(
         self,

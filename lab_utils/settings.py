@@ -52,6 +52,11 @@ class Settings(BaseSettings):
         Path("manifests/kind-cluster.yaml"),
         description="a Kind configuration such as manifests/kind-cluster-fast.yaml",
     )
+    registry: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*$",
+        description="a registry and a path in it, such as ghcr.io/me",
+    )
     http_port: int | None = Field(
         None, ge=1, le=65533, description="a port number from 1 to 65533; the next two are used too"
     )

@@ -5,14 +5,36 @@ Everything above speaks the Kubernetes API with the kubeconfig found here, and H
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from lab_utils.errors import InvalidInput
+
+Object = dict[str, Any]
+"""An API object as on the wire."""
 
 Progress = Callable[[str], None]
 """Told in one line what is being done."""
 
 SIGNALS = ("KILL", "STOP", "CONT")
+NAMESPACE = "lab"
+"""The namespace of the manifests."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What an image is built from: a Dockerfile, the folder it copies from, its arguments.
+
+    Beside the name that people read, an image gets one that follows from what is in it, so that
+    two different images never have all their names in common.
+    """
+
+    context: Path
+    dockerfile: Path
+    tag: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    content_tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,6 +44,7 @@ class Image:
     tag: str
     digest: str
     size_bytes: int
+    content_tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,10 +61,15 @@ class Backend(Protocol):
 
     name: str
     """ "kind", "embedded" or "context:NAME"."""
+    namespace: str
+    """Where the lab's objects are."""
 
     @property
     def kubeconfig(self) -> Path:
         """The cluster's own kubeconfig file; there once the cluster has started."""
+
+    def intent(self) -> str:
+        """Say what start() leads to where others might mind; empty where nobody could."""
 
     def start(self, progress: Progress) -> None:
         """Attach to the cluster, or create it; its nodes may still be joining."""
@@ -55,21 +83,21 @@ class Backend(Protocol):
     def describe(self) -> dict[str, Any]:
         """Give what a report should say about the cluster; no secrets."""
 
-    def build_image(
-        self,
-        context: Path,
-        dockerfile: Path,
-        tag: str,
-        build_args: Mapping[str, str],
-        progress: Progress,
-    ) -> Image:
-        """Build an image from a folder and a Dockerfile."""
+    def build_image(self, build: Build, progress: Progress) -> Image:
+        """Build an image and give it its names."""
 
     def load_image(self, tag: str, progress: Progress) -> None:
         """Put a built image on every node, and see that it is there."""
 
-    def service_url(self, node_port: int) -> str:
-        """Give the address, as this machine sees it, of the Service with this nodePort."""
+    def adapt(self, obj: Object) -> Object:
+        """Give a manifest's object as this cluster needs it; the object itself is not changed."""
+
+    def service_url(self, service: Object) -> str:
+        """Give the address at which a Service answers this machine.
+
+        Raises:
+            InvalidInput: It is not meant to be reached from outside.
+        """
 
     def stop_node(self, name: str) -> None:
         """Cut the power of a node."""
@@ -88,3 +116,19 @@ class Backend(Protocol):
 
     def fidelity(self) -> list[Fidelity]:
         """Say what is real here and what is emulated, and how."""
+
+
+def node_port_of(service: Object) -> int:
+    """Give the first nodePort of a Service.
+
+    Raises:
+        InvalidInput: It has none.
+    """
+    meta, spec = service["metadata"], service["spec"]
+    for port in spec.get("ports") or ():
+        if "nodePort" in port:
+            return int(port["nodePort"])
+    raise InvalidInput(
+        f"Service {meta['namespace']}/{meta['name']} is of type {spec['type']} and has no "
+        "nodePort: it is reachable inside the cluster only. Try lab.url('inference')."
+    )

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 
 from lab_utils.backends.base import Backend
+from lab_utils.backends.context import PREFIX, ContextBackend
 from lab_utils.backends.embedded import EmbeddedBackend
 from lab_utils.backends.engine import Engine, probe
 from lab_utils.backends.kind import KindBackend
@@ -21,12 +22,18 @@ def choose(settings: Settings) -> tuple[Backend, str]:
         BackendUnavailable: The one asked for cannot be used here; says what is missing.
     """
     name, reason = decide(settings.backend, shutil.which("kind"), probe)
-    backend: Backend = KindBackend(settings) if name == "kind" else EmbeddedBackend(settings)
+    backend: Backend
+    if name == "kind":
+        backend = KindBackend(settings)
+    elif name == "embedded":
+        backend = EmbeddedBackend(settings)
+    else:
+        backend = ContextBackend(settings)
     return backend, reason
 
 
 def decide(wanted: str, kind_binary: str | None, look: Callable[[], Engine]) -> tuple[str, str]:
-    """Decide between "kind" and "embedded".
+    """Decide between "kind" and "embedded"; a context is taken only if it is asked for.
 
     Args:
         wanted: The setting: auto, kind, embedded or context:NAME.
@@ -41,11 +48,8 @@ def decide(wanted: str, kind_binary: str | None, look: Callable[[], Engine]) -> 
     """
     if wanted == "embedded":
         return "embedded", "LAB_BACKEND asks for it"
-    if wanted.startswith("context:"):
-        raise BackendUnavailable(
-            f"LAB_BACKEND={wanted}: clusters of a kubeconfig are not part of this version. "
-            "Use LAB_BACKEND=kind, embedded or auto."
-        )
+    if wanted.startswith(PREFIX):
+        return wanted, "LAB_BACKEND asks for it"
     engine = look() if kind_binary else Engine()
     problem = engine.problem if kind_binary else "There is no `kind` on the PATH."
     if wanted == "kind" and problem:

@@ -7,13 +7,21 @@ Docker would read, and switches its nodes. Never opens a port to another machine
 import json
 import secrets
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from lab_utils.backends.admin_client import AdminClient
-from lab_utils.backends.base import SIGNALS, Fidelity, Image, Progress
+from lab_utils.backends.base import (
+    NAMESPACE,
+    SIGNALS,
+    Build,
+    Fidelity,
+    Image,
+    Object,
+    Progress,
+    node_port_of,
+)
 from lab_utils.backends.image_store import ImageStore
 from lab_utils.backends.kubeadm import read_knobs
 from lab_utils.backends.rootfs import Assembly, Tree
@@ -43,6 +51,7 @@ class EmbeddedBackend:
     """
 
     name = "embedded"
+    namespace = NAMESPACE
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,6 +62,10 @@ class EmbeddedBackend:
     def kubeconfig(self) -> Path:
         """The cluster's own kubeconfig file."""
         return self._layout.kubeconfig
+
+    def intent(self) -> str:
+        """Give nothing: the cluster is the learner's own, on this machine."""
+        return ""
 
     def start(self, progress: Progress) -> None:
         """Attach to the cluster, or start it."""
@@ -87,54 +100,52 @@ class EmbeddedBackend:
             "nodes": [node.name for node in self._config()[0].nodes],
         }
 
-    def build_image(
-        self,
-        context: Path,
-        dockerfile: Path,
-        tag: str,
-        build_args: Mapping[str, str],
-        progress: Progress,
-    ) -> Image:
+    def build_image(self, build: Build, progress: Progress) -> Image:
         """Build an image without Docker: the same content is the same image."""
-        where = show_path(dockerfile)
+        where = show_path(build.dockerfile)
         try:
-            stages = parse(dockerfile.read_text(), where, build_args)
-            tree = Tree.of_context(context, dockerfile)
+            stages = parse(build.dockerfile.read_text(), where, build.arguments)
+            tree = Tree.of_context(build.context, build.dockerfile)
             with self._images.scratch() as scratch:
                 rootfs = Assembly(where, tree, scratch, progress).build(stages)
-                image = self._images.add(rootfs, stages[-1], tag)
+                image = self._images.add(rootfs, stages[-1], build.tag, build.content_tag)
         except OSError as exc:
             raise ImageError(
-                f"Building {tag} from {where} failed: {exc.strerror}: {exc.filename}."
+                f"Building {build.tag} from {where} failed: {exc.strerror}: {exc.filename}."
             ) from exc
-        progress(f"Built {tag} ({image.digest[:19]})")
+        progress(f"Built {build.tag} ({image.digest[:19]})")
         return image
 
     def load_image(self, tag: str, progress: Progress) -> None:
-        """Register a built image on every node, off or on."""
+        """Register a built image, under all its names, on every node, off or on."""
         self._endpoint()
-        image = self._images.find(tag)
-        if image is None:
+        names = self._images.names(tag)
+        if not names:
             raise ImageError(
                 f"Loading {tag} into cluster {self._settings.cluster!r}: no image of that name is "
                 f"built. Build it first: lab.build_image({tag!r})."
             )
         for node in ClusterConfig.load(self._layout.config).nodes:
-            if self._register(node.name, tag, image.digest.removeprefix("sha256:")):
+            if self._register(node.name, names):
                 progress(f"Loaded {tag} into {node.name}")
 
-    def _register(self, node: str, tag: str, digest: str) -> bool:
-        """Write the node's list of images, which its kubelet reads; False if it was there."""
+    def _register(self, node: str, names: dict[str, str]) -> bool:
+        """Write the node's list of images, which its kubelet reads; False if all were there."""
         path = self._layout.node(node) / "images.json"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         loaded = json.loads(path.read_text()) if path.exists() else {}
-        if loaded.get(tag) == digest:
+        if names.items() <= loaded.items():
             return False
-        write_atomically(path, json.dumps(loaded | {tag: digest}, indent=1))
+        write_atomically(path, json.dumps(loaded | names, indent=1))
         return True
 
-    def service_url(self, node_port: int) -> str:
+    def adapt(self, obj: Object) -> Object:
+        """Give the object as it is: the manifests are written for the lab's own clusters."""
+        return obj
+
+    def service_url(self, service: Object) -> str:
         """Give the loopback address that serves a nodePort; waits shortly for a new Service."""
+        node_port = node_port_of(service)
         client = AdminClient(self._layout, self._endpoint())
         late = ClusterError(
             f"Cluster {self._settings.cluster!r} serves no nodePort {node_port}. "

@@ -62,6 +62,7 @@ def connect(*, timeout_s: int = _CALL_TIMEOUT_S) -> Iterator["DockerClient"]:
     """
     import docker
     import requests
+    import urllib3
 
     host = engine_host()
     try:
@@ -73,7 +74,11 @@ def connect(*, timeout_s: int = _CALL_TIMEOUT_S) -> Iterator["DockerClient"]:
         yield client
     except docker.errors.APIError as exc:
         raise ClusterError(f"The Docker engine refused: {exc.explanation or exc}.") from exc
-    except (docker.errors.DockerException, requests.RequestException) as exc:
+    except (
+        docker.errors.DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,  # out of the middle of a stream
+    ) as exc:
         raise BackendUnavailable(_explain(host, exc)) from exc
     finally:
         client.close()

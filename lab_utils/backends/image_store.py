@@ -32,20 +32,21 @@ class ImageStore:
         with tempfile.TemporaryDirectory(prefix=".build-", dir=self._folder) as scratch:
             yield Path(scratch)
 
-    def find(self, tag: str) -> Image | None:
-        """Find the image of this name."""
-        for config in self._configs().values():
+    def names(self, tag: str) -> dict[str, str]:
+        """Give every name of the image of this name, with its digest in hex; empty if none has."""
+        for digest, config in self._configs().items():
             if tag in config["names"]:
-                return Image(tag, config["id"], config["size_bytes"])
-        return None
+                return dict.fromkeys(config["names"], digest)
+        return {}
 
-    def add(self, rootfs: Path, stage: Stage, tag: str) -> Image:
-        """Keep a root file system, made in `scratch`, as the image of this name.
+    def add(self, rootfs: Path, stage: Stage, tag: str, *more: str) -> Image:
+        """Keep a root file system, made in `scratch`, as the image of these names.
 
         Args:
             rootfs: Moved into the store, unless the same image is there already.
             stage: What else the image says: environment, command, user.
             tag: Its name; an older image of that name loses it.
+            more: Its other names.
 
         Returns:
             The image.
@@ -56,7 +57,7 @@ class ImageStore:
         if not target.exists():
             config = {
                 "id": f"sha256:{digest}",
-                "names": [tag],
+                "names": [],
                 "size_bytes": sum(file.lstat().st_size for file in _files(rootfs)),
                 "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "config": runtime,
@@ -67,8 +68,9 @@ class ImageStore:
             write_atomically(whole / "config.json", json.dumps(config, indent=1))
             with contextlib.suppress(FileExistsError):  # another process built the same meanwhile
                 whole.rename(target)
-        self._name(tag, digest)
-        return Image(tag, f"sha256:{digest}", self._configs()[digest]["size_bytes"])
+        for name in filter(None, (tag, *more)):
+            self._name(name, digest)
+        return Image(tag, f"sha256:{digest}", self._configs()[digest]["size_bytes"], *more)
 
     def _configs(self) -> dict[str, dict[str, Any]]:
         files = self._folder.glob("[!.]*/config.json")

@@ -7,15 +7,23 @@ kubeconfig file and never touches `~/.kube`. Never touches a cluster that the la
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from lab_utils.backends import kind_images
-from lab_utils.backends.base import SIGNALS, Fidelity, Image, Progress
+from lab_utils.backends import docker_build, kind_images
+from lab_utils.backends.base import (
+    NAMESPACE,
+    SIGNALS,
+    Build,
+    Fidelity,
+    Image,
+    Object,
+    Progress,
+    node_port_of,
+)
 from lab_utils.backends.engine import connect
 from lab_utils.backends.kind_cli import CommandFailed, run
 from lab_utils.backends.kind_nodes import (
@@ -85,6 +93,7 @@ class KindBackend:
     """
 
     name = "kind"
+    namespace = NAMESPACE
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._cluster = settings, settings.cluster
@@ -95,6 +104,10 @@ class KindBackend:
     def kubeconfig(self) -> Path:
         """The cluster's own kubeconfig file."""
         return self._root / "kubeconfig"
+
+    def intent(self) -> str:
+        """Give nothing: the cluster is the learner's own, on this machine."""
+        return ""
 
     def start(self, progress: Progress) -> None:
         """Attach to the cluster, or create it."""
@@ -179,25 +192,23 @@ class KindBackend:
         about = {"cluster": self._cluster, "docker": version, "node_image": ", ".join(images)}
         return {"backend": self.name, **about, "nodes": list(nodes)}
 
-    def build_image(
-        self,
-        context: Path,
-        dockerfile: Path,
-        tag: str,
-        build_args: Mapping[str, str],
-        progress: Progress,
-    ) -> Image:
+    def build_image(self, build: Build, progress: Progress) -> Image:
         """Build an image with Docker."""
         with connect() as client:
-            return kind_images.build(client, context, dockerfile, tag, build_args, progress)
+            return docker_build.build(client, build, progress)
 
     def load_image(self, tag: str, progress: Progress) -> None:
         """Load a built image into every node."""
         with connect() as client:
             kind_images.load(client, self._cluster, tag, progress)
 
-    def service_url(self, node_port: int) -> str:
+    def adapt(self, obj: Object) -> Object:
+        """Give the object as it is: the manifests are written for the lab's own clusters."""
+        return obj
+
+    def service_url(self, service: Object) -> str:
         """Give the loopback address that a nodePort was published on when the cluster was made."""
+        node_port = node_port_of(service)
         port = published_port(read_cluster_file(self._config), node_port)
         if port is None:
             raise NotFound(

@@ -9,24 +9,12 @@ import subprocess
 from collections.abc import Sequence
 
 from lab_utils.backends.base import Progress
+from lab_utils.backends.remedies import explain
 from lab_utils.errors import BackendUnavailable
 
 _ENDS_WITHIN_S = 10.0
 _ANSWERS_WITHIN_S = 30.0
 _MARKS = re.compile(r"^\s*[•✓✗]?\s*|[^\x20-\x7e]+|\s*\.\.\.\s*$")
-_REMEDIES = {
-    "toomanyrequests": "Docker Hub limits downloads per network: `docker login`, or wait an hour",
-    "no space left": "free some disk space: `docker system df` shows what Docker uses",
-    "too many open files": "raise fs.inotify.max_user_instances to 512 (`lab doctor` shows how)",
-    "already allocated": "another program has the port: set LAB_HTTP_PORT to a free one",
-    "address already in use": "another program has the port: set LAB_HTTP_PORT to a free one",
-    "manifest unknown": "there is no such image: check LAB_NODE_IMAGE and LAB_BASE_IMAGE",
-    "no such host": "this machine does not reach the registry: check the network or the proxy",
-    "i/o timeout": "this machine does not reach the registry: check the network or the proxy",
-    "certificate signed by unknown": "the network replaces certificates: ask who runs its proxy",
-    "Cannot connect to the Docker daemon": "start Docker, then try again",
-    "permission denied": "run `sudo usermod -aG docker $USER` and log in again",
-}
 
 
 class CommandFailed(Exception):
@@ -112,12 +100,3 @@ def _follow(process: "subprocess.Popen[str]", progress: Progress) -> str:
             process.kill()
         raise
     return "".join(lines)
-
-
-def explain(output: str) -> str:
-    """Take the reason out of what a command wrote: its error line, its last words, a remedy."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith(("error", "command output"))]
-    reason = "; ".join(dict.fromkeys([*(errors or lines[-1:])]))[:400].rstrip(".")
-    remedy = next((text for sign, text in _REMEDIES.items() if sign in output), "")
-    return f"{reason}. Next step: {remedy}" if remedy else reason

@@ -1,4 +1,4 @@
-"""Images for Kind: built by Docker, carried to the nodes as an archive, and seen to be there.
+"""Images for Kind: carried to the nodes as an archive, and seen to be there.
 
 As an archive, because `kind load docker-image` breaks with Docker's containerd image store
 (https://github.com/kubernetes-sigs/kind/issues/3795).
@@ -7,12 +7,13 @@ As an archive, because `kind load docker-image` breaks with Docker's containerd 
 import json
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lab_utils.backends.base import Image, Progress
-from lab_utils.backends.kind_cli import CommandFailed, explain, run
+from lab_utils.backends.base import Progress
+from lab_utils.backends.docker_build import find
+from lab_utils.backends.kind_cli import CommandFailed, run
 from lab_utils.backends.kind_nodes import find_nodes, full_reference, images_on
 from lab_utils.errors import ImageError
 
@@ -22,103 +23,46 @@ if TYPE_CHECKING:
 _SAVE_WITH_PLATFORM = (1, 48)  # the API version with which `docker save --platform` came
 
 
-def build(
-    client: "DockerClient",
-    context: Path,
-    dockerfile: Path,
-    tag: str,
-    build_args: Mapping[str, str],
-    progress: Progress,
-) -> Image:
-    """Build an image with Docker, telling each line of its log.
-
-    Raises:
-        ImageError: The build failed; Docker's own reason.
-    """
-    log = client.api.build(
-        path=str(context),
-        dockerfile=str(dockerfile),
-        tag=tag,
-        buildargs=dict(build_args),
-        rm=True,
-        forcerm=True,
-        decode=True,
-    )
-    follow_build(log, tag, progress)
-    image = client.images.get(tag)
-    return Image(tag, str(image.id), int(image.attrs["Size"]))
-
-
-def follow_build(log: Iterable[Mapping[str, Any]], tag: str, progress: Progress) -> None:
-    """Tell each line of a build's log.
-
-    Raises:
-        ImageError: The log says that the build failed.
-    """
-    for entry in log:
-        if "error" in entry:
-            raise ImageError(f"Building {tag} failed: {explain(str(entry['error']))}.")
-        for line in str(entry.get("stream", "")).splitlines():
-            if line.strip():
-                progress(line.strip())
-
-
 def load(client: "DockerClient", cluster: str, tag: str, progress: Progress) -> None:
-    """Bring an image to every node that does not have it.
+    """Bring an image, under all its names, to every node that does not have it.
 
     Raises:
         ImageError: There is no such image, or a node still lacks it afterwards.
     """
-    from docker.errors import ImageNotFound
-
-    try:
-        image = client.images.get(tag)
-    except ImageNotFound as exc:
-        raise ImageError(
-            f"Loading {tag} into cluster {cluster!r}: Docker has no image of that name. "
-            f"Build it first: lab.build_image({tag!r})."
-        ) from exc
-    if not _lacking(client, cluster, tag, str(image.id)):
+    image = find(client, tag, f"Loading {tag} into cluster {cluster!r}")
+    repository = tag.rpartition(":")[0]
+    tags = sorted(name for name in image.tags if name.rpartition(":")[0] == repository)
+    if not _lacking(client, cluster, tags, str(image.id)):
         return
     with tempfile.TemporaryDirectory(prefix="lab-image-") as folder:
         archive = Path(folder) / "image.tar"
         architecture = str(image.attrs["Architecture"])
-        save = save_command(client.api.api_version, architecture, tag, archive)
-        _carry(client, cluster, tag, [*save], archive, progress)
-
-
-def _carry(
-    client: "DockerClient",
-    cluster: str,
-    tag: str,
-    save: list[str],
-    archive: Path,
-    progress: Progress,
-) -> None:
-    try:
-        progress(f"Saving {tag}")
-        run(save, progress)
-        image_id = config_digest(archive)
-        if not _lacking(client, cluster, tag, image_id):
-            return
-        progress(f"Loading {tag} into every node")
-        run(["kind", "load", "image-archive", str(archive), "--name", cluster], progress)
-    except CommandFailed as exc:
-        raise ImageError(f"Loading {tag} into cluster {cluster!r} failed: {exc}.") from exc
-    if lacking := _lacking(client, cluster, tag, image_id):
+        try:
+            progress(f"Saving {tag}")
+            run(save_command(client.api.api_version, architecture, tags, archive), progress)
+            image_id = config_digest(archive)
+            if not _lacking(client, cluster, tags, image_id):
+                return
+            progress(f"Loading {tag} into every node")
+            run(["kind", "load", "image-archive", str(archive), "--name", cluster], progress)
+        except CommandFailed as exc:
+            raise ImageError(f"Loading {tag} into cluster {cluster!r} failed: {exc}.") from exc
+    if lacking := _lacking(client, cluster, tags, image_id):
         raise ImageError(
             f"Loading {tag} into cluster {cluster!r}: after `kind load` it is still not on "
             f"{', '.join(lacking)}. Look with `docker exec {lacking[0]} crictl images`."
         )
 
 
-def _lacking(client: "DockerClient", cluster: str, tag: str, image_id: str) -> list[str]:
-    reference = full_reference(tag)
+def _lacking(client: "DockerClient", cluster: str, tags: Iterable[str], image_id: str) -> list[str]:
+    wanted = {full_reference(tag): image_id for tag in tags}
     nodes = find_nodes(client, cluster)
-    return [name for name, node in nodes.items() if images_on(node).get(reference) != image_id]
+    return [name for name, node in nodes.items() if not wanted.items() <= images_on(node).items()]
 
 
-def save_command(api_version: str, architecture: str, tag: str, archive: Path) -> list[str]:
+def save_command(
+    api_version: str, architecture: str, tags: Iterable[str], archive: Path
+) -> list[str]:
     """Write the `docker save` command that this engine understands.
 
     With the containerd image store an image has several platforms, of which only ours was
@@ -126,7 +70,7 @@ def save_command(api_version: str, architecture: str, tag: str, archive: Path) -
     """
     version = tuple(int(part) for part in api_version.split("."))
     platform = ["--platform", f"linux/{architecture}"] if version >= _SAVE_WITH_PLATFORM else []
-    return ["docker", "save", *platform, "--output", str(archive), tag]
+    return ["docker", "save", *platform, "--output", str(archive), *tags]
 
 
 def config_digest(archive: Path) -> str:

@@ -3,9 +3,10 @@
 Plays kube-proxy, on every node's address, and Kind's port mappings, on 127.0.0.1: the choice is
 made once per connection (so keep-alive pins a client to a pod), a pod that leaves keeps its
 connections, and a node without power answers nothing, not even with a reset. On 127.0.0.1 a
-nodePort is served under its own number where that is free. What serves a port of a clusterIP, and what the names of Services lead to, is written into one file, for
-the containers of all nodes (kubelet/container). Hides ports and sockets. TCP only; never looks into
-a request. Source: https://kubernetes.io/docs/reference/networking/virtual-ips/
+nodePort is served under its own number where that is free. What serves a port of a clusterIP, and
+what the names of Services lead to, is written into one file, for the containers of all nodes
+(kubelet/container). Hides ports and sockets. TCP only; never looks into a request.
+Source: https://kubernetes.io/docs/reference/networking/virtual-ips/
 """
 
 import asyncio

@@ -6,6 +6,8 @@ from lab_utils import theory
 from lab_utils.analysis import select_judged
 from lab_utils.errors import InvalidInput
 
+pytestmark = pytest.mark.machines
+
 RATE_RPS, KILL_AT_S, DURATION_S, SERVICE_S = 20.0, 2.0, 5.0, 0.1
 
 

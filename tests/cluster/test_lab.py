@@ -101,6 +101,7 @@ def test_ensure_removes_what_the_lab_did_not_make(without_other, tmp_path):
     assert names == {"inference-primary", "inference-backup"}
 
 
+@pytest.mark.machines
 def test_ensure_replaces_a_pod_that_has_crashed(deployed):
     pod = deployed.pods("role=primary")[0]["metadata"]["name"]
     with deployed.faults.kill("primary"):

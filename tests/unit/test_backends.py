@@ -6,6 +6,7 @@ from lab_utils.backends.embedded import EmbeddedBackend
 from lab_utils.backends.engine import Engine, probe
 from lab_utils.errors import BackendUnavailable, ClusterNotRunning, InvalidInput, ManifestError
 from lab_utils.settings import load_settings, project_root
+from tests.tools.services import node_port_service
 
 UP, DOWN = Engine(version="28.2"), Engine(problem="The Docker engine is down.")
 
@@ -22,6 +23,7 @@ def never() -> Engine:
         ("auto", None, never, "embedded", "There is no `kind` on the PATH."),
         ("kind", "/bin/kind", lambda: UP, "kind", "LAB_BACKEND asks for it: Docker 28.2"),
         ("embedded", "/bin/kind", never, "embedded", "LAB_BACKEND asks for it"),
+        ("context:prod", "/bin/kind", never, "context:prod", "LAB_BACKEND asks for it"),
     ],
 )
 def test_the_choice_always_says_why(wanted, binary, look, name, reason):
@@ -35,7 +37,6 @@ def test_the_choice_always_says_why(wanted, binary, look, name, reason):
     [
         ("kind", None, "There is no `kind` on the PATH. Mend that, or use"),
         ("kind", "/bin/kind", "The Docker engine is down. Mend that, or use"),
-        ("context:prod", "/bin/kind", "not part of this version"),
     ],
 )
 def test_a_backend_that_cannot_be_used_is_refused_with_the_way_out(wanted, binary, error):
@@ -107,7 +108,7 @@ def test_a_file_that_is_no_kind_configuration_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda backend: backend.service_url(30080),
+        lambda backend: backend.service_url(node_port_service(30080)),
         lambda backend: backend.stop_node("lab-worker"),
         lambda backend: backend.start_node("lab-worker"),
         lambda backend: backend.signal_container("lab", "pod", "worker", "KILL"),

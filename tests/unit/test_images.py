@@ -1,11 +1,14 @@
 import json
 import os
+import re
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from lab_utils import images
+from lab_utils.backends.base import Build
 from lab_utils.backends.embedded import EmbeddedBackend
 from lab_utils.backends.pip_check import compare, requirements_of
 from lab_utils.errors import ClusterNotRunning, ImageError, InvalidInput
@@ -33,7 +36,9 @@ class Workshop:
     def build(self, dockerfile: str, tag: str = "worker:1", **arguments: str) -> dict[str, bytes]:
         """Build; give the files of the image."""
         path = self.write("Dockerfile", dockerfile)
-        image = self.backend.build_image(self.context, path, tag, arguments, self.said.append)
+        image = self.backend.build_image(
+            Build(self.context, path, tag, arguments), self.said.append
+        )
         root = self.images / image.digest.removeprefix("sha256:") / "rootfs"
         self.digest = image.digest
         return {
@@ -66,6 +71,26 @@ def test_copy_places_files_as_docker_does(workshop):
         "data/deep/y.txt": b"data/deep/y.txt",
         "data/x.txt": b"data/x.txt",
     }
+
+
+def test_a_change_of_a_file_or_an_argument_is_another_content(workshop):
+    path = workshop.write("Dockerfile", "FROM base\nCOPY a.py /\n")
+    source = workshop.write("a.py", "1")
+    workshop.write(".dockerignore", "*.md\n")
+    wanted = Build(workshop.context, path, "worker:1", {"BASE": "a"})
+    first = images.content_hash(wanted)
+    workshop.write("notes.md", "not in the image")
+    assert images.content_hash(wanted) == first
+    assert images.content_hash(replace(wanted, arguments={"BASE": "b"})) != first
+    source.write_text("2")
+    assert images.content_hash(wanted) != first
+
+
+def test_the_workers_image_has_a_name_that_follows_from_its_content(workshop):
+    image = images.build(workshop.backend, load_settings(), "worker:7", workshop.said.append)
+    assert re.fullmatch(r"worker:7-[0-9a-f]{12}", image.content_tag)
+    config = json.loads((workshop.images / image.digest[7:] / "config.json").read_text())
+    assert config["names"] == sorted(["worker:7", image.content_tag])
 
 
 def test_dockerignore_keeps_files_out(workshop):
@@ -157,7 +182,7 @@ def test_a_symbolic_link_does_not_lead_out_of_the_image(workshop, tmp_path):
 
 def test_a_missing_dockerfile_is_one_sentence(workshop):
     with pytest.raises(ImageError, match="No such file"):
-        workshop.backend.build_image(workshop.context, Path("/nope"), "a:1", {}, print)
+        workshop.backend.build_image(Build(workshop.context, Path("/nope"), "a:1"), print)
 
 
 def test_the_lab_builds_its_own_worker_here(workshop):

@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab_utils.backends.docker_build import follow_build
 from lab_utils.backends.kind import KindBackend, Made, judge
-from lab_utils.backends.kind_cli import CommandFailed, explain, run
-from lab_utils.backends.kind_images import config_digest, follow_build, save_command
+from lab_utils.backends.kind_cli import CommandFailed, run
+from lab_utils.backends.kind_images import config_digest, save_command
 from lab_utils.backends.kind_nodes import container_id, full_reference
+from lab_utils.backends.remedies import explain
 from lab_utils.errors import (
     BackendUnavailable,
     ClusterError,
@@ -30,6 +32,7 @@ from lab_utils.errors import (
     PortBusy,
 )
 from lab_utils.settings import load_settings
+from tests.tools.services import node_port_service
 
 COMMAND = """#!{python}
 import json, pathlib, sys
@@ -234,7 +237,10 @@ def test_create_calls_kind_once_with_our_own_files(world):
     assert world.said == ['Creating cluster "lab"', "Preparing nodes"]
     config = yaml.safe_load((state / "kind-cluster.yaml").read_text())
     assert config["nodes"][0]["extraPortMappings"][0]["hostPort"] == world.settings.http_port
-    assert world.backend.service_url(30080) == f"http://127.0.0.1:{world.settings.http_port}"
+    assert (
+        world.backend.service_url(node_port_service(30080))
+        == f"http://127.0.0.1:{world.settings.http_port}"
+    )
     assert world.backend.is_running()
 
 
@@ -357,20 +363,29 @@ def test_a_signal_goes_to_the_container_on_the_node_that_has_it(world):
         world.backend.signal_container("lab", "p", "worker", "TERM")
 
 
-def crictl_images(image_id: str) -> dict:
-    tag = "docker.io/library/worker:1"
-    return {"images": [{"id": image_id, "repoTags": [tag]}, {"id": "x", "repoTags": None}]}
+def image(identity: str) -> dict:
+    return {
+        "Id": identity,
+        "Architecture": "amd64",
+        "RepoTags": ["worker:1-abc", "worker:1", "elsewhere.example/worker:1"],
+    }
+
+
+def crictl_images(image_id: str, *names: str) -> dict:
+    tags = [f"docker.io/library/{name}" for name in names or ("worker:1", "worker:1-abc")]
+    return {"images": [{"id": image_id, "repoTags": tags}, {"id": "x", "repoTags": None}]}
 
 
 def test_an_image_is_carried_as_an_archive_and_seen_on_every_node(world):
     world.engine.set(lab_control_plane="running", lab_worker="running")
-    world.engine.image = {"Id": "sha256:engine", "Architecture": "amd64"}
+    world.engine.image = image("sha256:engine")
     here, old = crictl_images("sha256:abc"), crictl_images("sha256:old")
     world.answer(lab_control_plane__images=here, lab_worker__images=old)
     with pytest.raises(ImageError, match="after `kind load` it is still not on lab-worker"):
         world.backend.load_image("worker:1", world.said.append)
     save, load = (call for call in world.calls if call[1] != "exec")
     assert save[:3] == ["docker", "save", "--output"]
+    assert save[4:] == ["worker:1", "worker:1-abc"]
     assert load[:3] == ["kind", "load", "image-archive"]
     assert load[-2:] == ["--name", "lab"]
     world.answer(lab_control_plane__images=here, lab_worker__images=here)
@@ -380,15 +395,23 @@ def test_an_image_is_carried_as_an_archive_and_seen_on_every_node(world):
 
 def test_an_image_that_every_node_has_is_not_even_saved(world):
     world.engine.set(lab_control_plane="running")
-    world.engine.image = {"Id": "sha256:abc", "Architecture": "amd64"}
+    world.engine.image = image("sha256:abc")
     world.answer(lab_control_plane__images=crictl_images("sha256:abc"))
     world.backend.load_image("worker:1", world.said.append)
     assert [call[1] for call in world.calls] == ["exec"]
 
 
+def test_an_image_that_lacks_one_of_its_names_on_a_node_is_carried_there(world):
+    world.engine.set(lab_control_plane="running")
+    world.engine.image = image("sha256:abc")
+    world.answer(lab_control_plane__images=crictl_images("sha256:abc", "worker:1"))
+    with pytest.raises(ImageError, match="still not on lab-control-plane"):
+        world.backend.load_image("worker:1", world.said.append)
+
+
 def test_an_image_cannot_be_loaded_into_a_node_that_is_off(world):
     world.engine.set(lab_control_plane="running", lab_worker="exited")
-    world.engine.image = {"Id": "sha256:abc", "Architecture": "amd64"}
+    world.engine.image = image("sha256:abc")
     world.answer(lab_control_plane__images=crictl_images("sha256:abc"))
     with pytest.raises(ClusterError, match="Node lab-worker is exited: start it first"):
         world.backend.load_image("worker:1", world.said.append)
@@ -403,7 +426,7 @@ def test_loading_an_image_that_is_not_built_says_so(world):
     ("version", "platform"), [("1.41", []), ("1.48", ["--platform", "linux/arm64"])]
 )
 def test_save_names_the_platform_where_the_engine_knows_the_option(version, platform):
-    command = save_command(version, "arm64", "worker:1", Path("a.tar"))
+    command = save_command(version, "arm64", ["worker:1"], Path("a.tar"))
     assert command == ["docker", "save", *platform, "--output", "a.tar", "worker:1"]
 
 
@@ -422,10 +445,11 @@ def test_the_image_id_is_read_from_both_kinds_of_archive(tmp_path, name):
 
 def test_a_build_log_is_told_and_its_error_raised():
     said: list[str] = []
-    follow_build([{"stream": "Step 1\n"}, {"stream": "\n"}, {"aux": {}}], "worker:1", said.append)
+    log = [{"stream": "Step 1\n"}, {"stream": "\n"}, {"aux": {"ID": "sha256:abc"}}]
+    assert follow_build(log, "worker:1", said.append) == "sha256:abc"
     assert said == ["Step 1"]
     error = {"error": "toomanyrequests: You have reached your unauthenticated pull rate limit."}
-    with pytest.raises(ImageError, match=r"Building worker:1 failed: toomany.*docker login"):
+    with pytest.raises(ImageError, match=r"Building worker:1 failed: error: toomany.*docker login"):
         follow_build([error], "worker:1", said.append)
 
 

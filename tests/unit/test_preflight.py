@@ -72,7 +72,8 @@ def test_a_port_in_use_is_found(tmp_path):
     assert "LAB_HTTP_PORT" in found[f"port {port}"].remedy
 
 
-def test_a_backend_that_cannot_be_used_is_a_finding_and_not_an_error(tmp_path):
-    found = preflight.examine(load_settings(backend="context:prod", state_dir=tmp_path))
+def test_a_backend_that_cannot_be_used_is_a_finding_and_not_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = preflight.examine(load_settings(backend="kind", state_dir=tmp_path))
     assert found[0].status == "fail"
-    assert "not part of this version" in found[0].found
+    assert "There is no `kind` on the PATH" in found[0].found

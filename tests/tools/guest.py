@@ -1,0 +1,45 @@
+"""Run tests as a guest: `python -m tests.tools.guest tests/contract` on `--cluster=context:NAME`.
+
+Starts an embedded cluster with the worker's image on its nodes, as some administrator would, and
+gives the tests nothing but its kubeconfig.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab_utils.session import Lab
+from lab_utils.settings import load_settings
+
+
+@contextmanager
+def host_cluster(folder: Path, name: str = "host") -> Iterator[Lab]:
+    """Give a running embedded cluster that has the worker's image, kept in a folder."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lab = Lab(load_settings(backend="embedded", cluster=name, state_dir=folder))
+    try:
+        lab.up()
+        lab.build_image()
+        lab.load_image()
+        yield lab
+    finally:
+        lab.down()
+
+
+def main() -> int:
+    """Run pytest with the arguments of the command line."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lab-host-") as folder,
+        host_cluster(Path(folder)) as host,
+    ):
+        os.environ["KUBECONFIG"] = str(host.kubeconfig())
+        return pytest.main([*sys.argv[1:], f"--cluster=context:embedded-{host.settings.cluster}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
