@@ -19,6 +19,7 @@ from lab_utils.yaml_source import parse
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_AUTOSCALER = "controllerManager.horizontal-pod-autoscaler-"
 _CONTROL_PLANE_ONLY = "a worker takes it from the cluster"
 
 
@@ -135,9 +136,20 @@ def _seconds(value: str) -> int:
     return int(value)
 
 
+def _share(value: str) -> float:
+    if not re.fullmatch(r"0?\.\d+|0", value):
+        raise ValueError("a share such as 0.1, in quotes")
+    return float(value)
+
+
 _KNOBS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "controllerManager.node-monitor-period": ("node_monitor_period_s", _duration_s),
     "controllerManager.node-monitor-grace-period": ("node_monitor_grace_period_s", _duration_s),
+    f"{_AUTOSCALER}sync-period": ("hpa_sync_period_s", _duration_s),
+    f"{_AUTOSCALER}downscale-stabilization": ("hpa_downscale_stabilization_s", _duration_s),
+    f"{_AUTOSCALER}cpu-initialization-period": ("hpa_cpu_initialization_s", _duration_s),
+    f"{_AUTOSCALER}initial-readiness-delay": ("hpa_initial_readiness_s", _duration_s),
+    f"{_AUTOSCALER}tolerance": ("hpa_tolerance", _share),
     "apiServer.default-not-ready-toleration-seconds": (NOT_READY, _seconds),
     "apiServer.default-unreachable-toleration-seconds": (UNREACHABLE, _seconds),
     "nodeLeaseDurationSeconds": ("node_lease_duration_s", _whole),

@@ -1,5 +1,6 @@
 """Times as the API writes them: RFC 3339 in UTC, whole seconds or microseconds."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -35,6 +36,12 @@ def go_duration(duration_s: float) -> str:
     return (
         (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds}s"
     )
+
+
+def parse_go_duration(text: str) -> float:
+    """Read what go_duration() wrote, in seconds."""
+    parts = re.findall(r"([\d.]+)([hms])", text)
+    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}

@@ -49,6 +49,21 @@ def test_a_toleration_is_changed_alone():
     assert config.default_tolerations_s == {NOT_READY: 300, UNREACHABLE: 30}
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "field", "seen"),
+    [
+        ("sync-period", "5s", "hpa_sync_period_s", 5),
+        ("downscale-stabilization", "1m", "hpa_downscale_stabilization_s", 60),
+        ("cpu-initialization-period", "30s", "hpa_cpu_initialization_s", 30),
+        ("initial-readiness-delay", "10s", "hpa_initial_readiness_s", 10),
+        ("tolerance", "0.05", "hpa_tolerance", 0.05),
+    ],
+)
+def test_autoscaling_has_its_pace_too(flag, value, field, seen):
+    patch = argument("controllerManager", f"horizontal-pod-autoscaler-{flag}", value)
+    assert getattr(knobs(patch).apply_to(DEFAULTS), field) == seen
+
+
 def test_a_kubelet_renews_its_lease_four_times_in_its_duration():
     patch = "kind: KubeletConfiguration\nnodeLeaseDurationSeconds: 12"
     assert knobs(patch).apply_to(DEFAULTS).node_lease_renew_s == 3
@@ -82,13 +97,24 @@ def test_what_a_worker_alone_is_told_counts_for_nothing_as_with_kubeadm():
         (argument("controllerManager", "node-monitor-period", "5"), "want a duration such as 50s"),
         (argument("controllerManager", "node-monitor-period", "0s"), "more than nothing"),
         (argument("apiServer", "default-not-ready-toleration-seconds", "1m"), "whole seconds"),
+        (argument("controllerManager", "horizontal-pod-autoscaler-tolerance", "10%"), "0.1"),
         (LIST.replace("1m30s", "90"), r'takes text only: write "90"'),
         ("kind: ClusterConfiguration\napiServer: {extraArgs: [v]}", "want `- name: ...`"),
         ('kind: KubeletConfiguration\nmaxPods: "7"', "without quotes"),
         ("kind: [", "kubeadmConfigPatches"),
         ("- kind: ClusterConfiguration", "no mapping"),
     ],
-    ids=["no unit", "nothing", "not seconds", "number", "no pair", "text", "no YAML", "a list"],
+    ids=[
+        "no unit",
+        "nothing",
+        "not seconds",
+        "no share",
+        "number",
+        "no pair",
+        "text",
+        "no YAML",
+        "a list",
+    ],
 )
 def test_what_kubeadm_would_refuse_is_refused(patch, message):
     with pytest.raises(ManifestError, match=message):

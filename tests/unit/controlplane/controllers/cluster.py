@@ -14,7 +14,7 @@ from lab_utils.controlplane.controllers.actions import Action, Delete, Update
 from lab_utils.controlplane.controllers.controller import Controller
 from lab_utils.controlplane.controllers.loop import CONTROLLERS, Controllers
 from lab_utils.controlplane.controllers.objects import is_finished, is_terminating
-from lab_utils.controlplane.controllers.world import World
+from lab_utils.controlplane.controllers.world import Measured, World
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change, Store
@@ -49,6 +49,7 @@ class Kubelet:
             return []
         pod = copy.deepcopy(pod)
         number = next(_ADDRESSES)
+        pod["status"]["startTime"] = rfc3339(now)
         pod["status"] |= {"phase": "Running", "podIP": f"127.99.{number // 250}.{number % 250 + 2}"}
         pod["status"]["conditions"].append(
             {"type": "Ready", "status": "True", "lastTransitionTime": rfc3339(now)}
@@ -149,12 +150,16 @@ def node(name: str) -> Object:
     }
 
 
-def make_cluster(config: ClusterConfig, kubelet: Kubelet | None = None) -> Cluster:
+def make_cluster(
+    config: ClusterConfig, kubelet: Kubelet | None = None, measured: Measured | None = None
+) -> Cluster:
     """Make a cluster with two nodes and namespace lab; the caller starts and stops it."""
     kubelet = kubelet or Kubelet()
     registry = Registry(Store())
     row = Controller("kubelet", "Pod", kubelet.reconcile)
-    controllers = Controllers(registry, config, "CA", controllers=(*CONTROLLERS, row))
+    measured = measured or (lambda _namespace, _pod: None)
+    rows = (*CONTROLLERS, row)
+    controllers = Controllers(registry, config, "CA", controllers=rows, measured=measured)
     cluster = Cluster(registry, controllers, kubelet)
     registry.store.subscribe(cluster.changes.append)
     for name in ("default", "kube-node-lease", "lab"):
