@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lab_utils.controlplane.kinds import Kind
+from lab_utils.controlplane.labelkeys import merge_label_keys
 from lab_utils.controlplane.podsecurity import message, violations
 from lab_utils.controlplane.status import ApiError, Cause, Object, forbidden, not_found
 from lab_utils.controlplane.warn import warn
@@ -151,6 +152,10 @@ def _add_priority(pod: Object, _reader: Reader) -> None:
     spec |= {"priority": _PRIORITIES[name], "preemptionPolicy": "PreemptLowerPriority"}
 
 
+def _merge_label_keys(pod: Object, _reader: Reader) -> None:
+    merge_label_keys(pod)
+
+
 def _require_runtime_class(pod: Object, _reader: Reader) -> None:
     name = pod["spec"].get("runtimeClassName")
     if name:
@@ -205,6 +210,6 @@ def _violation(mode: str, obj: Object, pod: Object, reader: Reader) -> str:
 
 _TEMPLATED = ("Deployment", "Job", "ReplicaSet")
 _ON_CREATE: dict[str, tuple[Plugin, ...]] = {
-    "Pod": (_require_runtime_class, _add_priority, _add_service_account, _add_tolerations,
-            _enforce_pod_security),
+    "Pod": (_merge_label_keys, _require_runtime_class, _add_priority, _add_service_account,
+            _add_tolerations, _enforce_pod_security),
 } | dict.fromkeys(_TEMPLATED, (_warn_about_template,))  # fmt: skip

@@ -31,10 +31,11 @@ def reconcile(deployment: Object, world: World, now: datetime) -> list[Action]:
         return plan.actions
     _note_pause(plan, now)
     paused = bool(deployment["spec"].get("paused"))
-    if paused:
+    if paused or rollout.is_rescaled(plan):
         revisions.number(plan)
-        rollout.follow(plan)
-        revisions.forget_oldest(plan)
+        rollout.rescale(plan)
+        if paused:
+            revisions.forget_oldest(plan)
     else:
         _roll(plan, world, now)
     progress.write(plan, deployment, now, estimate=not paused)

@@ -39,6 +39,9 @@ UNSCHEDULABLE = Refusal(("node(s) were unschedulable",))
 TAINTED = Refusal(("node(s) had untolerated taint(s)",))
 NOT_SELECTED = Refusal(("node(s) didn't match Pod's node affinity/selector",))
 UNSPREAD = Refusal(("node(s) didn't match pod topology spread constraints",), hopeless=False)
+UNLABELLED = Refusal(
+    ("node(s) didn't match pod topology spread constraints (missing required label)",)
+)
 NO_FRIEND = Refusal(("node(s) didn't match pod affinity rules",))
 FOE = Refusal(("node(s) didn't match pod anti-affinity rules",), hopeless=False)
 FOE_OF_OTHERS = Refusal(
@@ -109,31 +112,48 @@ def _amounts(given: Object | None) -> dict[str, int]:
 
 
 def _spread(pod: Object, node: Object, world: World) -> Refusal | None:
-    for constraint in pod["spec"].get("topologySpreadConstraints") or ():
-        if constraint["whenUnsatisfiable"] != "DoNotSchedule":
-            continue
-        domain = labels_of(node).get(constraint["topologyKey"])
-        if domain is None:
-            return UNSPREAD
-        counts = _counts(pod, constraint, world)
+    given = pod["spec"].get("topologySpreadConstraints") or ()
+    hard = [one for one in given if one["whenUnsatisfiable"] == "DoNotSchedule"]
+    keys = {constraint["topologyKey"] for constraint in hard}
+    if not keys <= labels_of(node).keys():
+        return UNLABELLED
+    for constraint in hard:
+        counts = _counts(pod, constraint, keys, world)
+        enough = len(counts) >= constraint.get("minDomains", 1)
+        fewest = min(counts.values(), default=0) if enough else 0
+        here = counts.get(labels_of(node)[constraint["topologyKey"]], 0)
         itself = matches(constraint.get("labelSelector"), labels_of(pod))
-        if counts[domain] + itself - min(counts.values()) > constraint["maxSkew"]:
+        if here + itself - fewest > constraint["maxSkew"]:
             return UNSPREAD
     return None
 
 
-def _counts(pod: Object, constraint: Object, world: World) -> dict[str, int]:
-    """Count matching pods in each domain that the pod could go to."""
-    key, namespace = constraint["topologyKey"], pod["metadata"]["namespace"]
+def _counts(pod: Object, constraint: Object, keys: set[str], world: World) -> dict[str, int]:
+    """Count matching pods in each domain that counts: by its labels, and by the policies."""
+    namespace = pod["metadata"]["namespace"]
     counts: dict[str, int] = {}
     for node in world.list("Node"):
-        domain = labels_of(node).get(key)
-        if domain is not None and not _selection(pod, node, world):
-            near = [one for one in running_on(node, world) if not is_terminating(one)]
-            alike = [one for one in near if one["metadata"]["namespace"] == namespace]
-            found = sum(matches(constraint.get("labelSelector"), labels_of(one)) for one in alike)
-            counts[domain] = counts.get(domain, 0) + found
+        labels = labels_of(node)
+        if not keys <= labels.keys() or _is_passed_over(pod, node, constraint, world):
+            continue
+        near = [one for one in running_on(node, world) if not is_terminating(one)]
+        alike = [one for one in near if one["metadata"]["namespace"] == namespace]
+        found = sum(matches(constraint.get("labelSelector"), labels_of(one)) for one in alike)
+        domain = labels[constraint["topologyKey"]]
+        counts[domain] = counts.get(domain, 0) + found
     return counts
+
+
+def _is_passed_over(pod: Object, node: Object, constraint: Object, world: World) -> bool:
+    """Tell whether a node's pods do not count, because the pod could not go there anyway."""
+    policies = (
+        (("nodeAffinityPolicy", "Honor"), _selection),
+        (("nodeTaintsPolicy", "Ignore"), _taints),
+    )
+    return any(
+        constraint.get(*policy) == "Honor" and check(pod, node, world) is not None
+        for policy, check in policies
+    )
 
 
 def _neighbours(pod: Object, node: Object, world: World) -> Refusal | None:
@@ -150,14 +170,14 @@ def _neighbours(pod: Object, node: Object, world: World) -> Refusal | None:
 def _near(term: Object, pod: Object, node: Object, world: World) -> bool:
     """Tell whether a pod that the term means is in the node's domain."""
     near = pods_near(node, term["topologyKey"], world)
-    return any(meets(term, pod, other) for other in near)
+    return any(meets(term, pod, other, world) for other in near)
 
 
 def _shuns(other: Object, pod: Object, node: Object, world: World) -> bool:
     """Tell whether another pod's anti-affinity keeps this one from the node."""
     terms = rules(other, "podAntiAffinity", "required") or ()
     return any(
-        meets(term, other, pod) and other in pods_near(node, term["topologyKey"], world)
+        meets(term, other, pod, world) and other in pods_near(node, term["topologyKey"], world)
         for term in terms
     )
 
@@ -167,5 +187,5 @@ def _has_friend(term: Object, pod: Object, node: Object, world: World) -> bool:
         return True
     # the first of a group that wants to be together may go anywhere
     placed = [other for one in world.list("Node") for other in running_on(one, world)]
-    is_first = not any(meets(term, pod, other) for other in placed)
-    return is_first and meets(term, pod, pod) and term["topologyKey"] in labels_of(node)
+    is_first = not any(meets(term, pod, other, world) for other in placed)
+    return is_first and meets(term, pod, pod, world) and term["topologyKey"] in labels_of(node)

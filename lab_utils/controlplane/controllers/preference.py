@@ -56,14 +56,16 @@ def _pod_affinity(pod: Object, node: Object, world: World) -> int:
         for wish in rules(pod, affinity, "preferred") or ():
             term = wish["podAffinityTerm"]
             near = pods_near(node, term["topologyKey"], world)
-            total += sign * wish["weight"] * sum(meets(term, pod, other) for other in near)
+            total += sign * wish["weight"] * sum(meets(term, pod, other, world) for other in near)
     return total
 
 
 def _spread(pod: Object, node: Object, world: World) -> int:
-    """Count the pods like this one in the node's domains."""
+    """Count the pods like this one in the domains of a node that it would rather be spread over."""
+    given = pod["spec"].get("topologySpreadConstraints")
+    soft = [one for one in given or () if one["whenUnsatisfiable"] == "ScheduleAnyway"]
     alike = 0
-    for constraint in pod["spec"].get("topologySpreadConstraints") or _BY_DEFAULT:
+    for constraint in soft if given else _BY_DEFAULT:
         near = pods_near(node, constraint["topologyKey"], world)
         alike += sum(_is_alike(pod, other, constraint) for other in near)
     return -alike

@@ -153,14 +153,55 @@ def _shrink(rollout: Rollout, spare: int, expendable: Callable[[Object], int]) -
     return moved
 
 
-def follow(rollout: Rollout) -> None:
-    """Follow a change of `replicas` while paused: the newest ReplicaSets with pods take it."""
+def is_rescaled(rollout: Rollout) -> bool:
+    """Tell whether `replicas` has changed since a ReplicaSet was sized."""
+    noted = (annotations_of(replica_set).get(DESIRED) for replica_set in rollout.active)
+    return any(text is not None and int(text) != rollout.wanted for text in noted)
+
+
+def rescale(rollout: Rollout) -> None:
+    """Follow a change of `replicas`: in the middle of a rollout every ReplicaSet takes its share.
+
+    Source:
+        https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#proportional-scaling
+    """
     active = rollout.active or rollout.all[-1:]
-    if not active:
-        return
-    known = annotations_of(active[-1]).get(DESIRED, sum(map(size, active)))
-    change = rollout.wanted - int(known)
-    for replica_set in reversed(active):
-        target = max(0, size(replica_set) + change)
-        change -= target - size(replica_set)
-        rollout.scale(replica_set, target)
+    if len(active) == 1:
+        rollout.scale(active[0], rollout.wanted)
+    elif rollout.new is not None and _is_saturated(rollout.new, rollout.wanted):
+        for replica_set in filter(size, list(rollout.old)):
+            rollout.scale(replica_set, 0)
+    elif rollout.deployment["spec"]["strategy"]["type"] == "RollingUpdate":
+        _share_out(rollout, active)
+
+
+def _share_out(rollout: Rollout, active: list[Object]) -> None:
+    """Resize ReplicaSets in proportion; the largest takes what rounding leaves.
+
+    Of two that are as large, the newer one grows first and the older one shrinks first.
+    """
+    most = rollout.wanted + bounds(rollout.deployment)[0] if rollout.wanted else 0
+    left = change = most - sum(map(size, active))
+    by_age = sorted(active, key=lambda rs: rs["metadata"]["creationTimestamp"], reverse=change > 0)
+    largest_first = sorted(by_age, key=size, reverse=True)
+    shares = []
+    for replica_set in largest_first:
+        share = _share(rollout, replica_set, most)
+        share = min(share, left) if change > 0 else max(share, left)
+        shares.append(share if left else 0)
+        left -= shares[-1]
+    for replica_set, share in zip(largest_first, [shares[0] + left, *shares[1:]], strict=True):
+        rollout.scale(replica_set, max(0, size(replica_set) + share))
+
+
+def _share(rollout: Rollout, replica_set: Object, most: int) -> int:
+    """Give by how much a ReplicaSet changes if it keeps its part of the whole."""
+    status = rollout.deployment.get("status") or {}
+    before = int(annotations_of(replica_set).get(MAXIMUM, 0)) or status.get("replicas", 0)
+    return int(size(replica_set) * most / before + 0.5) - size(replica_set) if before else 0
+
+
+def _is_saturated(replica_set: Object, wanted: int) -> bool:
+    noted = annotations_of(replica_set).get(DESIRED)
+    available = counted(replica_set, "availableReplicas")
+    return noted == str(wanted) and size(replica_set) == available == wanted

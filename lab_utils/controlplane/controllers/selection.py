@@ -35,11 +35,19 @@ def matches_node(term: Object, node: Object) -> bool:
     )
 
 
-def meets(term: Object, holder: Object, other: Object) -> bool:
+def meets(term: Object, holder: Object, other: Object, world: World) -> bool:
     """Tell whether a pod affinity term of holder means the other pod."""
-    namespaces = term.get("namespaces") or [holder["metadata"]["namespace"]]
     selected = matches(term.get("labelSelector"), labels_of(other))
-    return selected and other["metadata"]["namespace"] in namespaces
+    return selected and _is_in_reach(term, holder, other["metadata"]["namespace"], world)
+
+
+def _is_in_reach(term: Object, holder: Object, namespace: str, world: World) -> bool:
+    """Tell whether a term looks into a namespace: those it names or selects, or else its own."""
+    names, selector = term.get("namespaces") or (), term.get("namespaceSelector")
+    if not names and selector is None:
+        return bool(namespace == holder["metadata"]["namespace"])
+    space = world.get("Namespace", "", namespace)
+    return namespace in names or (space is not None and matches(selector, labels_of(space)))
 
 
 def running_on(node: Object, world: World) -> list[Object]:

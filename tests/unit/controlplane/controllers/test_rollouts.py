@@ -102,6 +102,24 @@ async def test_a_stuck_rollout_exceeds_its_deadline(cluster: Cluster) -> None:
     assert cluster.ready_replicas() == 1
 
 
+async def test_the_pods_of_two_rollouts_are_spread_apart(cluster: Cluster) -> None:
+    rule = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname"}
+    rule |= {"whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["pod-template-hash"]}
+    rule["labelSelector"] = {"matchLabels": {"app": "web"}}
+    container = {"name": "c", "image": "web:1"}
+    spec = {"containers": [container], "topologySpreadConstraints": [rule]}
+    cluster.deploy(replicas=2, template={"metadata": {"labels": {"app": "web"}}, "spec": spec})
+    await cluster.until(lambda: cluster.ready_replicas() == 2)
+    cluster.set_image("web", "web:2")
+    await cluster.until(lambda: cluster.images() == ["web:2"] * 2)
+    nodes = {pod["spec"]["nodeName"] for pod in cluster.pods(terminating=False)}
+    assert nodes == {"w1", "w2"}
+    (added,) = cluster.pods(terminating=False)[0]["spec"]["topologySpreadConstraints"][0][
+        "labelSelector"
+    ]["matchExpressions"]
+    assert (added["key"], added["operator"]) == ("pod-template-hash", "In")
+
+
 async def test_a_forbidden_pod_is_explained_on_the_deployment(cluster: Cluster) -> None:
     label = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.edit("Namespace", "lab", lambda obj: obj["metadata"]["labels"].update(label))
