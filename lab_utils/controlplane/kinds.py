@@ -31,6 +31,8 @@ class Kind:
     """A create may bring a status along: a kubelet registers its Node so."""
     create_on_update: bool = False
     """A PUT of an absent object creates it."""
+    needs_version: bool = False
+    """A PUT must say which version it replaces."""
     returns_deleted: bool = False
     """A DELETE answers with the object, not with a Status."""
     selectable: tuple[str, ...] = ()
@@ -112,12 +114,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", namespaced=False,
          verbs=("get", "list"), stored=False),
     Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods", verbs=("get", "list"), stored=False),
-    Kind("coordination.k8s.io", "v1", "Lease", "leases", create_on_update=True),
+    Kind("coordination.k8s.io", "v1", "Lease", "leases", create_on_update=True,
+         needs_version=True),
     Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", counts_generations=True),
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",),
          counts_generations=True),
     Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",),
-         has_status=True, counts_generations=True),
+         has_status=True, counts_generations=True, needs_version=True),
 )  # fmt: skip
 
 BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS if not kind.is_view}

@@ -47,8 +47,12 @@ def _in_order(row: Kind, obj: Object) -> Object:
 
 
 def check_preconditions(row: Kind, live: Object, obj: Object) -> None:
-    """Refuse to overwrite another object, or a version the client has not seen (409 Conflict)."""
+    """Refuse to overwrite another object, or a version the client has not seen (409 or 422)."""
     wanted, found = obj["metadata"], live["metadata"]
+    if row.needs_version and wanted.get("resourceVersion", "0") in ("", "0"):
+        why = "Invalid value: 0: must be specified for an update"
+        cause = Cause("FieldValueInvalid", why, "metadata.resourceVersion")
+        raise invalid(row.group, row.plural, found["name"], [cause])
     if wanted.get("uid") and wanted["uid"] != found["uid"]:
         raise conflict(row.group, row.plural, found["name"], _other_uid(row, wanted, found))
     check_revision(row, live, obj)

@@ -102,8 +102,8 @@ def test_a_watch_from_a_revision_replays_what_was_missed(api: ApiServer) -> None
 def test_a_forgotten_revision_is_an_error_event_in_a_200(api: ApiServer) -> None:
     start = now(api)
     for _ in range(HISTORY + 1):
-        lease = {"metadata": {"name": "l", "namespace": "ref", "labels": {"n": str(now(api))}}}
-        api.call(api.registry.update, "Lease", lease)
+        kept = {"metadata": {"name": "c", "namespace": "ref", "labels": {"n": str(now(api))}}}
+        api.call(api.registry.update, "Service", kept | {"spec": {"ports": [{"port": 80}]}})
     with watching(api, PODS, resourceVersion=start) as stream:
         error = stream.event()
         assert (stream.status, error["type"]) == (200, "ERROR")

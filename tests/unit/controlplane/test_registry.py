@@ -73,6 +73,15 @@ def test_update_with_a_stale_resource_version_is_a_conflict(registry: Registry) 
     assert refusal(registry.update, "Deployment", edited(first, labels={})).code == 409
 
 
+def test_a_lease_is_taken_over_only_by_who_has_seen_it(registry: Registry) -> None:
+    lease = {"metadata": {"name": "l", "namespace": "ref"}, "spec": {"holderIdentity": "a"}}
+    seen = registry.update("Lease", lease)  # creates it
+    refused = refusal(registry.update, "Lease", lease | {"spec": {"holderIdentity": "b"}})
+    assert refused.code == 422
+    assert "metadata.resourceVersion: Invalid value: 0: must be specified" in refused.message
+    registry.update("Lease", seen | {"spec": {"holderIdentity": "b"}})
+
+
 def test_a_write_that_changes_nothing_makes_no_version(registry: Registry) -> None:
     made = registry.create("Deployment", DEPLOYMENT, manager="m")
     before = registry.store.revision

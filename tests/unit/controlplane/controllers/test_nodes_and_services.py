@@ -31,7 +31,8 @@ def renew(cluster: Cluster, name: str) -> None:
     """Renew a node's Lease, as its kubelet does."""
     lease = cluster.registry.find("Lease", "kube-node-lease", name)
     count = int(lease["spec"]["leaseTransitions"]) + 1 if lease else 0
-    obj: Object = {"kind": "Lease", "metadata": {"name": name, "namespace": "kube-node-lease"}}
+    metadata = lease["metadata"] if lease else {"name": name, "namespace": "kube-node-lease"}
+    obj: Object = {"kind": "Lease", "metadata": metadata}
     obj["spec"] = {"holderIdentity": name, "leaseTransitions": count}
     (cluster.registry.update if lease else cluster.registry.create)("Lease", obj)
 
