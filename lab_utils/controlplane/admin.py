@@ -9,6 +9,7 @@ import contextlib
 import time
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from lab_utils.controlplane.nodeport import NodePortProxy
 from lab_utils.controlplane.supervisor import Supervisor
@@ -17,22 +18,38 @@ _KUBELET = "kubelet"
 
 
 class Activity:
-    """Remembers when a person or a program last used the API; kubelets do not count."""
+    """Remembers when a person or a program last used the API; kubelets do not count.
+
+    A request is use for as long as it lasts: somebody follows a watch or a log.
+    """
 
     def __init__(self, app: web.Application) -> None:
-        self._last = time.monotonic()
-        app.on_response_prepare.append(self._note)
+        self._last, self._open = time.monotonic(), 0
+        app.middlewares.append(self._middleware())
 
-    async def _note(self, request: web.Request, _response: web.StreamResponse) -> None:
-        if not request.headers.get("User-Agent", "").startswith(_KUBELET):
-            self._last = time.monotonic()
+    def _middleware(self) -> Middleware:
+        @web.middleware
+        async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.headers.get("User-Agent", "").startswith(_KUBELET):
+                return await handler(request)
+            self._open += 1
+            try:
+                return await handler(request)
+            finally:
+                self._open -= 1
+                self._last = time.monotonic()
+
+        return note
 
     async def idle_or(self, stop: asyncio.Event, limit_s: float) -> None:
-        """Return when stop is set, or after limit_s seconds without a request."""
-        while (left_s := self._last + limit_s - time.monotonic()) > 0:
+        """Return when stop is set, or after limit_s seconds in which there was no request."""
+        while (left_s := self._left_s(limit_s)) > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), left_s)
                 return
+
+    def _left_s(self, limit_s: float) -> float:
+        return limit_s if self._open else self._last + limit_s - time.monotonic()
 
 
 def add_admin_routes(app: web.Application, supervisor: Supervisor, proxy: NodePortProxy) -> None:

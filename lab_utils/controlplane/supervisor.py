@@ -100,9 +100,10 @@ class Supervisor:
         signal_marked(NODE_MARK, self._mark(name), signal.SIGSTOP)
 
     def _thaw(self, name: str) -> None:
+        """Thaw the kubelet; it knows which of its containers may run on."""
         if name in self._frozen:
             self._frozen.discard(name)
-            signal_marked(NODE_MARK, self._mark(name), signal.SIGCONT)
+            self._kubelets[name].send_signal(signal.SIGCONT)
 
     def _mark(self, name: str) -> str:
         return f"{self._config.run_id}/{name}"

@@ -40,6 +40,7 @@ async def run_kubelet(layout: Layout, config: ClusterConfig, name: str) -> None:
     addresses = Addresses(endpoint.octet, node.index)
     client = ApiClient.of_node(layout, endpoint.port, name)
     images, runtime, recorder = ImageStore(layout, name), Runtime(), Recorder(client, name)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCONT, runtime.thaw)
     folder = layout.node(name) / "pods"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     services = NodeServices(

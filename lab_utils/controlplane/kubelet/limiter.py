@@ -77,6 +77,15 @@ class Limiter(threading.Thread):
             if held or not cgroup.throttled:
                 cgroup.send(signal.SIGSTOP if held else signal.SIGCONT)
 
+    def thaw(self) -> None:
+        """Let all run on that were stopped with the whole node, save who has to wait by itself."""
+        with self._lock:
+            strays = self._strays()
+            for cgroup in self._cgroups.values():
+                cgroup.scan(strays[cgroup.mark])
+                if not (cgroup.held or cgroup.throttled):
+                    cgroup.send(signal.SIGCONT)
+
     def stop(self) -> None:
         """End the thread."""
         self._ending = True

@@ -133,6 +133,10 @@ class Runtime:
         else:
             self._limiter.signal_leader(container.cgroup, number)
 
+    def thaw(self) -> None:
+        """Let the containers run on after the whole node was stopped; held ones stay so."""
+        self._limiter.thaw()
+
     def kill(self, container: Container) -> None:
         """Kill every process of a container."""
         if container.exit_code is None:

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import os
+import signal
 
 import pytest
 
+from lab_utils.controlplane.config import NODE_MARK
+from lab_utils.controlplane.processes import marked, signal_marked
 from lab_utils.controlplane.store import Change
 from tests.unit.controlplane.kubelet.conftest import NODE, KubeletUnderTest, until
 
@@ -290,3 +293,25 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _is_stopped(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat", "rb") as stream:
+        return stream.read().rpartition(b")")[2].split()[0] == b"T"
+
+
+async def test_a_held_container_stays_so_when_its_node_is_thawed(node: KubeletUnderTest) -> None:
+    assert node.process is not None
+    pids = {}
+    for name in ("held", "free"):
+        node.create_pod(name, *SLEEP)
+        await until(lambda name=name: node.state(name) == "running")
+        own = set(marked(NODE_MARK, f"{node.config.run_id}/{NODE}")) - {node.process.pid}
+        (pids[name],) = own - set(pids.values())
+    await node.ask("/lab/signal/default/held/c?signal=STOP", "POST")
+    node.process.send_signal(signal.SIGSTOP)
+    signal_marked(NODE_MARK, f"{node.config.run_id}/{NODE}", signal.SIGSTOP)
+    await until(lambda: all(map(_is_stopped, pids.values())))
+    node.process.send_signal(signal.SIGCONT)
+    await until(lambda: not _is_stopped(pids["free"]))
+    assert _is_stopped(pids["held"])
