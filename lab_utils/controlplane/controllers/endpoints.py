@@ -10,6 +10,7 @@ from lab_utils.controlplane.controllers.actions import Action, Create, Delete, U
 from lab_utils.controlplane.controllers.controller import Controller, namesakes
 from lab_utils.controlplane.controllers.endpointslice import (
     is_served,
+    last_trigger,
     metadata_for,
     service_of,
     slices_of,
@@ -22,21 +23,23 @@ NAME = "endpoint-controller"
 _MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 
 
-def reconcile(service: Object, world: World, now: datetime) -> list[Action]:
+def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
     """Bring a Service's Endpoints up to date with its slices."""
     if not is_served(service, world):
         return []
     subsets = [subset for one in slices_of(service, world) if (subset := _subset(one))]
     current = world.get("Endpoints", service["metadata"]["namespace"], name_of(service))
-    metadata = metadata_for(service, current, {_MANAGED_BY: NAME}, now)
+    trigger, seen = last_trigger(NAME, service, world)
+    metadata = metadata_for(service, current, {_MANAGED_BY: NAME}, trigger)
     body: Object = {"subsets": subsets} if subsets else {}
     if current is None:
         identity = {"apiVersion": "v1", "kind": "Endpoints"}
-        return [Create({**identity, "metadata": metadata | {"name": name_of(service)}, **body})]
+        metadata |= {"name": name_of(service)}
+        return [Create({**identity, "metadata": metadata, **body}), seen]
     if (current.get("subsets") or []) == subsets and labels_of(current) == metadata["labels"]:
         return []
     bare = {key: value for key, value in current.items() if key != "subsets"}
-    return [Update(bare | {"metadata": metadata} | body)]
+    return [Update(bare | {"metadata": metadata} | body), seen]
 
 
 def _subset(one: Object) -> Object:

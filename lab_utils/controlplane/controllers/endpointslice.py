@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import zip_longest
 
-from lab_utils.controlplane.controllers.actions import Action, Create, Delete, Update
+from lab_utils.controlplane.controllers.actions import Action, Create, Delete, Note, Update
 from lab_utils.controlplane.controllers.controller import Controller, selectors_of
 from lab_utils.controlplane.controllers.objects import (
     Key,
-    annotations_of,
+    condition_of,
     controller_reference,
     is_finished,
     is_ready,
@@ -24,28 +24,45 @@ from lab_utils.controlplane.controllers.objects import (
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
-from lab_utils.controlplane.timestamps import rfc3339
 
+NAME = "endpointslice-controller"
 SERVICE_NAME = "kubernetes.io/service-name"
 _CHANGED = "endpoints.kubernetes.io/last-change-trigger-time"
 _HEADLESS = "service.kubernetes.io/headless"
 _MARKS = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+_SERVICE = "(service)"  # no pod has such a name
 _NOBODY: Object = {"endpoints": None, "ports": None}
 
 _Ports = tuple[tuple[str, str, int], ...]
 """Name, protocol and number of each port; pods of two versions may give one name two numbers."""
 
 
-def reconcile(service: Object, world: World, now: datetime) -> list[Action]:
+def reconcile(service: Object, world: World, _now: datetime) -> list[Action]:
     """Bring a Service's slices up to date."""
     if not is_served(service, world):
         return []
     pods = world.select("Pod", service["metadata"]["namespace"], selector_of(service))
     bodies = _bodies(service, sorted(pods, key=name_of))
+    trigger, seen = last_trigger(NAME, service, world)
     actions: list[Action] = []
     for current, body in zip_longest(slices_of(service, world), bodies):
-        actions += _write(service, current, body, now) if body else [Delete(current)]
-    return actions
+        actions += _write(service, current, body, trigger) if body else [Delete(current)]
+    return [*actions, seen] if actions else []
+
+
+def last_trigger(by: str, service: Object, world: World) -> tuple[str, Note]:
+    """Give the earliest of the changes since a Service's endpoints were last written, "" for none.
+
+    What counts is when pods turned ready or not, and when the Service was made. The note is what
+    has been seen; it holds once something is written.
+    """
+    pods = world.select("Pod", service["metadata"]["namespace"], selector_of(service))
+    ready = ((name_of(pod), condition_of(pod, "Ready")) for pod in pods)
+    seen = {name: one["lastTransitionTime"] for name, one in ready if one is not None}
+    seen[_SERVICE] = service["metadata"]["creationTimestamp"]
+    before = world.noted(by, service)
+    new = [at for name, at in seen.items() if at > before.get(name, "")]
+    return min(new, default=""), Note(by, service, seen)
 
 
 def selector_of(service: Object) -> Object | None:
@@ -115,8 +132,8 @@ def _endpoint(service: Object, pod: Object) -> Object:
     }
 
 
-def _write(service: Object, current: Object | None, body: Object, now: datetime) -> list[Action]:
-    metadata = metadata_for(service, current, _MARKS | {SERVICE_NAME: name_of(service)}, now)
+def _write(service: Object, current: Object | None, body: Object, trigger: str) -> list[Action]:
+    metadata = metadata_for(service, current, _MARKS | {SERVICE_NAME: name_of(service)}, trigger)
     if current is None:
         metadata["generateName"] = f"{name_of(service)}-"
         metadata["ownerReferences"] = [controller_reference(service)]
@@ -128,15 +145,16 @@ def _write(service: Object, current: Object | None, body: Object, now: datetime)
     return [Update(current | {"metadata": metadata} | body)]
 
 
-def metadata_for(service: Object, old: Object | None, marks: Object, now: datetime) -> Object:
-    """Make the metadata of what is kept for a Service: its labels, our marks, when it changed."""
+def metadata_for(service: Object, old: Object | None, marks: Object, trigger: str) -> Object:
+    """Make the metadata of what is kept for a Service: its labels, our marks, why it changed."""
     headless = {_HEADLESS: ""} if service["spec"].get("clusterIP") == "None" else {}
     base = old["metadata"] if old else {"namespace": service["metadata"]["namespace"]}
-    annotations = annotations_of(old) if old else {}
-    return base | {
-        "labels": labels_of(service) | headless | marks,
-        "annotations": annotations | {_CHANGED: rfc3339(now)},
-    }
+    metadata = base | {"labels": labels_of(service) | headless | marks}
+    given = base.get("annotations") or {}
+    others = {key: value for key, value in given.items() if key != _CHANGED}
+    annotations = others | ({_CHANGED: trigger} if trigger else {})
+    metadata.pop("annotations", None)
+    return metadata | ({"annotations": annotations} if annotations else {})
 
 
 def service_of(change: Change, _world: World) -> Iterable[Key]:
@@ -146,7 +164,7 @@ def service_of(change: Change, _world: World) -> Iterable[Key]:
 
 
 CONTROLLER = Controller(
-    "endpointslice-controller",
+    NAME,
     "Service",
     reconcile,
     {"Pod": selectors_of("Service", selector_of), "EndpointSlice": service_of},
