@@ -1,30 +1,40 @@
 """Node lifecycle: a node that has fallen silent is Unknown, its pods are not ready.
 
-Hides which condition becomes which taint. Never deletes a pod: `tainteviction.py` does.
+Hides which condition becomes which taint, and how fast: one node in 10 s is told to let its pods
+go, and none when no node is left to take them. Never deletes a pod: `tainteviction.py` does.
 Source: https://kubernetes.io/docs/concepts/architecture/nodes/#node-controller
 """
 
 import copy
 import math
+from collections.abc import Iterable
 from datetime import datetime
 
 from lab_utils.controlplane.controllers.actions import Action, Emit, Requeue, Update
 from lab_utils.controlplane.controllers.controller import Controller
 from lab_utils.controlplane.controllers.objects import (
+    Key,
     condition_of,
     is_condition,
     is_ready,
+    key_of,
     name_of,
     set_condition,
 )
 from lab_utils.controlplane.controllers.tainteviction import reprieve
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
+from lab_utils.controlplane.store import Change
 from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
 
 NAME = "node-controller"
 _KEY = "node.kubernetes.io/"
+_EVICTION_S = 10.0
+"""Between two nodes that are given up: upstream's node-eviction-rate of 0.1/s."""
 _OWN_KEYS = (f"{_KEY}not-ready", f"{_KEY}unreachable", f"{_KEY}unschedulable")
+
+_Place = tuple[str, str]
+"""Key and effect of a taint."""
 
 
 def reconcile(node: Object, world: World, now: datetime) -> list[Action]:
@@ -71,8 +81,9 @@ def _taint(node: Object, world: World, now: datetime) -> list[Action]:
     """
     old = node["spec"].get("taints") or []
     held_s = _held_s(node, old, now, world.config.node_monitor_period_s)
-    new = _taints(node, old, now, hold=held_s > 0)
-    actions: list[Action] = [Requeue(held_s)] if held_s else []
+    wanted, wait_s = _in_turn(node, _wanted(node), world, now)
+    new = _taints(old, wanted, now, hold=held_s > 0)
+    actions: list[Action] = [Requeue(wait) for wait in (held_s, wait_s) if wait]
     if new != old:
         spec = {key: value for key, value in node["spec"].items() if key != "taints"}
         actions.append(Update(node | {"spec": spec | ({"taints": new} if new else {})}))
@@ -84,13 +95,35 @@ def _taint(node: Object, world: World, now: datetime) -> list[Action]:
     return actions
 
 
-def _place(taint: Object) -> tuple[str, str]:
+def _in_turn(
+    node: Object, wanted: list[_Place], world: World, now: datetime
+) -> tuple[list[_Place], float]:
+    """Leave out NoExecute while it is not this node's turn; give the seconds until it may be."""
+    others = [one for one in world.list("Node") if name_of(one) != name_of(node)]
+    gentle = [place for place in wanted if place[1] != "NoExecute"]
+    if not any(is_condition(one, "Ready") for one in [node, *others]):
+        return gentle, 0.0
+    if gentle == wanted or any(_is_given_up(taint) for taint in node["spec"].get("taints") or ()):
+        return wanted, 0.0
+    taints = [taint for one in others for taint in one["spec"].get("taints") or ()]
+    since = [taint["timeAdded"] for taint in taints if _is_given_up(taint) and "timeAdded" in taint]
+    if not since:
+        return wanted, 0.0
+    wait_s = _EVICTION_S - (now - parse_rfc3339(max(since))).total_seconds()
+    return (gentle, wait_s) if wait_s > 0 else (wanted, 0.0)
+
+
+def _is_given_up(taint: Object) -> bool:
+    return taint["effect"] == "NoExecute" and taint["key"] in _OWN_KEYS
+
+
+def _place(taint: Object) -> _Place:
     return taint["key"], taint["effect"]
 
 
-def _taints(node: Object, old: list[Object], now: datetime, *, hold: bool) -> list[Object]:
+def _taints(old: list[Object], wanted: list[_Place], now: datetime, *, hold: bool) -> list[Object]:
     """Give the taints as they should be: those of others, those that stay, those that come."""
-    new, wanted, added = [], _wanted(node), {"timeAdded": rfc3339(now)}
+    new, added = [], {"timeAdded": rfc3339(now)}
     for taint in old:
         evicts = taint["effect"] == "NoExecute"
         if taint["key"] not in _OWN_KEYS or _place(taint) in wanted or (evicts and hold):
@@ -100,7 +133,7 @@ def _taints(node: Object, old: list[Object], now: datetime, *, hold: bool) -> li
     return new + [{"key": key, "effect": effect} | added for key, effect in missing]
 
 
-def _wanted(node: Object) -> list[tuple[str, str]]:
+def _wanted(node: Object) -> list[_Place]:
     ready = condition_of(node, "Ready")
     wanted = []
     if ready is None:
@@ -114,9 +147,8 @@ def _wanted(node: Object) -> list[tuple[str, str]]:
 
 
 def _held_s(node: Object, taints: list[Object], now: datetime, period_s: float) -> float:
-    own = any(taint["key"] in _OWN_KEYS and taint["effect"] == "NoExecute" for taint in taints)
     ready = condition_of(node, "Ready")
-    if not own or ready is None or ready["status"] != "True":
+    if not any(map(_is_given_up, taints)) or ready is None or ready["status"] != "True":
         return 0.0
     recovered = parse_rfc3339(ready["lastTransitionTime"])
     return min(period_s, max(0.0, period_s - (now - recovered).total_seconds()))
@@ -129,4 +161,13 @@ def _next_look(silence_s: float, world: World) -> list[Action]:
     return [Requeue(math.ceil(left_s / period_s) * period_s)] if left_s > 0 else []
 
 
-CONTROLLER = Controller(NAME, "Node", reconcile)
+def _other_nodes(change: Change, world: World) -> Iterable[Key]:
+    """A node that comes, goes or changes its mind may let others be given up, or spare them."""
+    before = condition_of(change.previous, "Ready") if change.previous else None
+    after = condition_of(change.object, "Ready") if change.type != "DELETED" else None
+    if (before or {}).get("status") == (after or {}).get("status"):
+        return []
+    return [key_of(node) for node in world.list("Node")]
+
+
+CONTROLLER = Controller(NAME, "Node", reconcile, {"Node": _other_nodes})
