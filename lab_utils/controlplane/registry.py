@@ -19,6 +19,7 @@ from lab_utils.controlplane import (
     subresources,
     views,
 )
+from lab_utils.controlplane.advice import advise
 from lab_utils.controlplane.apply import record_update, server_side_apply
 from lab_utils.controlplane.config import DEFAULT_TOLERATIONS_S
 from lab_utils.controlplane.defaults import set_defaults
@@ -32,6 +33,7 @@ from lab_utils.controlplane.status import Object, already_exists, conflict, inva
 from lab_utils.controlplane.store import Store
 from lab_utils.controlplane.timestamps import Clock, rfc3339, utc_now
 from lab_utils.controlplane.validation import validate
+from lab_utils.controlplane.warn import warn
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ class Registry:
         name = new["metadata"]["name"]
         if self.find(row.name, new["metadata"].get("namespace", ""), name):
             raise already_exists(row.group, row.plural, name)
+        self._advise(new)
         return new if write.dry_run else self._commit(row, new)
 
     def _generate_name(self, row: Kind, metadata: Object) -> None:
@@ -233,6 +236,8 @@ class Registry:
         strategy.count_generation(row, new, live)
         if strategy.is_same(new, live):
             return live
+        if write.subresource != "status":
+            self._advise(new)
         return new if write.dry_run else self._commit(row, new)
 
     def _apply(
@@ -277,6 +282,10 @@ class Registry:
         causes = validate(row.name, new, live)
         if causes:
             raise invalid(row.group, row.name, new["metadata"].get("name", ""), causes)
+
+    def _advise(self, new: Object) -> None:
+        for text in advise(new):
+            warn(text)
 
     def _commit(self, row: Kind, new: Object) -> Object:
         if row.name == "Event":

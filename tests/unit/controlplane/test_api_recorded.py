@@ -42,7 +42,6 @@ DIFFERENT = {
     "huge pages, gates and a shared process namespace are taken unchecked": {164, 235, 237},
     "a random name is in the message": {103},
     "the request was shortened when it was recorded": {117, 457},
-    "warnings that only linting gives": {93, 152, 166, 201},
     "refused one step earlier": {439},
     "who has no token gets no further": {517},
     "a type error in an apply patch is worded as in any other body": {418},
