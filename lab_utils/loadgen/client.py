@@ -110,7 +110,7 @@ class Client:
         try:
             async with asyncio.timeout(self._policy.timeout_s):
                 answer = await endpoint.ask(self._body(request.index, row["attempt"]))
-            row["done_s"] = self._clock.now_s()
+            row["done_s"] = self._clock.at_s(answer.at_ns)
             row |= read_answer(answer.status, answer.body)
         except asyncio.CancelledError:
             row |= {"done_s": self._clock.now_s(), "error": "cancelled"}

@@ -5,6 +5,7 @@ of one, and nothing is queued, retried or redirected unasked.
 """
 
 import asyncio
+import time
 from typing import NamedTuple, cast
 
 import httptools
@@ -15,10 +16,18 @@ _MAX_BODY_BYTES = 64 * 2**20
 
 
 class Answer(NamedTuple):
-    """A whole answer."""
+    """A whole answer.
+
+    Attributes:
+        status: Of HTTP.
+        body: As sent.
+        at_ns: When its last byte was read (`time.perf_counter_ns`), which is before the event loop
+            finds time for whoever waits for it.
+    """
 
     status: int
     body: bytes
+    at_ns: int
 
 
 class Connection(asyncio.Protocol):
@@ -110,7 +119,9 @@ class Connection(asyncio.Protocol):
         if self._answered is None:
             self._fail(BrokenAnswer("an answer that nobody has asked for"))
         elif not self._answered.done():
-            self._answered.set_result(Answer(self._status(), b"".join(self._body)))
+            self._answered.set_result(
+                Answer(self._status(), b"".join(self._body), time.perf_counter_ns())
+            )
         self._begun = False
 
     def _fail(self, exc: Exception) -> None:
