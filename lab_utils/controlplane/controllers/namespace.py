@@ -4,14 +4,20 @@ Hides the order. Kubernetes waits 5 s before it starts; the lab does not.
 Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from lab_utils.controlplane.controllers.actions import Action, Delete, Update
+from lab_utils.controlplane.controllers.actions import Action, Delete, Update, write_status
 from lab_utils.controlplane.controllers.controller import ANY, Controller
-from lab_utils.controlplane.controllers.objects import Key, is_terminating
+from lab_utils.controlplane.controllers.objects import (
+    Key,
+    condition_of,
+    is_terminating,
+    set_condition,
+)
 from lab_utils.controlplane.controllers.world import World
-from lab_utils.controlplane.kinds import KINDS
+from lab_utils.controlplane.kinds import BY_NAME, KINDS
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
 from lab_utils.controlplane.timestamps import rfc3339
@@ -35,14 +41,9 @@ def reconcile(namespace: Object, world: World, now: datetime) -> list[Action]:
     finalizers = namespace["spec"].get("finalizers") or []
     if not is_terminating(namespace) or FINALIZER not in finalizers:
         return []
-    status = namespace.get("status") or {}
-    actions: list[Action] = []
-    if not status.get("conditions"):
-        conditions = [_condition(*words, now) for words in _CONDITIONS]
-        told = namespace | {"status": status | {"conditions": conditions}}
-        actions.append(Update(told, "status"))
     name = namespace["metadata"]["name"]
     content = world.list("Pod", name) or _content(name, world)
+    actions = _tell(namespace, content, now)
     if content:
         doomed = [obj for obj in content if not is_terminating(obj)]
         return actions + [Delete(obj, propagation="Background") for obj in doomed]
@@ -51,14 +52,38 @@ def reconcile(namespace: Object, world: World, now: datetime) -> list[Action]:
     return [*actions, Update(freed, "finalize")]
 
 
+def _tell(namespace: Object, content: list[Object], now: datetime) -> list[Action]:
+    """Write down what is in the way: objects whose finalizers nobody takes off."""
+    stuck = [obj for obj in content if is_terminating(obj) and obj["metadata"].get("finalizers")]
+    kinds = Counter(BY_NAME[obj["kind"]] for obj in stuck)
+    finalizers = Counter(name for obj in stuck for name in obj["metadata"]["finalizers"])
+    remaining = [f"{k.plural}.{k.group} has {n} resource instances" for k, n in kinds.items()]
+    holding = [f"{name} in {n} resource instances" for name, n in finalizers.items()]
+    words = {kind: ("False", reason, message) for kind, reason, message in _CONDITIONS}
+    if stuck:
+        resources, owed = "Some resources are remaining: ", ", ".join(sorted(holding))
+        resources += ", ".join(sorted(remaining))
+        words["NamespaceContentRemaining"] = ("True", "SomeResourcesRemain", resources)
+        owed = f"Some content in the namespace has finalizers remaining: {owed}"
+        words["NamespaceFinalizersRemaining"] = ("True", "SomeFinalizersRemain", owed)
+    told = namespace
+    for kind, said in words.items():
+        told = _with(told, kind, said, now)
+    return write_status(namespace, told["status"])
+
+
+def _with(namespace: Object, kind: str, words: tuple[str, str, str], now: datetime) -> Object:
+    """Set a condition; its time is when its status changed."""
+    status, reason, message = words
+    old = condition_of(namespace, kind) or {}
+    at = old["lastTransitionTime"] if old.get("status") == status else rfc3339(now)
+    told = {"type": kind, "status": status, "lastTransitionTime": at}
+    return set_condition(namespace, told | {"reason": reason, "message": message})
+
+
 def _content(name: str, world: World) -> list[Object]:
     kinds = [kind.name for kind in KINDS if kind.namespaced and kind.stored]
     return [obj for kind in kinds for obj in world.list(kind, name)]
-
-
-def _condition(kind: str, reason: str, message: str, now: datetime) -> Object:
-    times = {"lastTransitionTime": rfc3339(now)}
-    return {"type": kind, "status": "False", **times, "reason": reason, "message": message}
 
 
 def _emptier(change: Change, world: World) -> Iterable[Key]:
