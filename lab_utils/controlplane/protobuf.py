@@ -1,6 +1,6 @@
 """Objects as Go clients send them: Kubernetes' protobuf, read into the JSON it stands for.
 
-Hides the wire format and the table of field numbers, `wire.json`. Only reading: every client that
+Hides the wire format. Only reading: every client that
 sends protobuf also takes JSON. Never judges what a value means (that is `schema`).
 Source: https://protobuf.dev/programming-guides/encoding/ and
 https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
@@ -10,7 +10,6 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -98,17 +97,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise Malformed("proto: integer overflow")
 
 
-@cache
-def _numbers() -> Mapping[str, Any]:
-    """Give wire.json: type -> field -> number; see tests/tools/make_wire.py."""
-    found: Mapping[str, Any] = json.loads(shapes.file("wire.json").read_text(encoding="utf-8"))
-    return found
-
-
 def _struct(data: bytes, type_name: str, depth: int) -> Object:
     if depth > _MAX_DEPTH:
         raise Malformed("exceeded max depth")
-    return _fields(data, _numbers()[type_name], shapes.fields(type_name), depth)
+    return _fields(data, shapes.wire_numbers()[type_name], shapes.fields(type_name), depth)
 
 
 def _fields(

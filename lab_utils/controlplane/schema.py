@@ -17,14 +17,6 @@ from lab_utils.controlplane.shapes import Type
 from lab_utils.controlplane.status import ApiError, Object, bad_request
 from lab_utils.errors import InvalidInput
 
-# Fields that are no pointers in Go: their zero value is not written.
-_OMITTED_ZEROS = frozenset({
-    "hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "paused",
-    "unschedulable", "publishNotReadyAddresses", "minReadySeconds", "hostPort", "nodePort",
-    "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas",
-    "fullyLabeledReplicas", "observedGeneration", "initialDelaySeconds", "count",
-    "active", "succeeded", "failed", "healthCheckNodePort", "currentReplicas",
-})  # fmt: skip
 # Strings that are pointers in Go, or always written: "" is a value.
 _KEPT_EMPTY = frozenset({("DiscoveryV1EndpointPort", "name"), ("V1Volume", "name")})
 _GO_SCALARS = {"boolean": "bool", "bytes": "[]uint8", "number": "float64", "any": "interface {}"}
@@ -141,7 +133,7 @@ def _is_omitted(struct: Type, name: str, field: shapes.Field, value: Any) -> boo
     if value in ("", [], {}):
         is_struct = shapes.get_type(field.type) is not None
         return not is_struct and not field.required and (struct.name, name) not in _KEPT_EMPTY
-    return not value and name in _OMITTED_ZEROS
+    return not value and field.omits_zero
 
 
 def _go_type(type_name: str) -> str:

@@ -1,7 +1,8 @@
 """The shape of every kind: which fields there are, of which type, and how lists of them merge.
 
 Hides where the shapes come from: `schema.json`, generated from the official client's classes, which
-are far too heavy to import into a control plane. Never looks at what a value means.
+are far too heavy to import into a control plane, and `wire.json`, the
+numbers of Kubernetes' protobuf. Never looks at what a value means.
 """
 
 import json
@@ -23,6 +24,8 @@ class Field:
     type: str
     description: str
     required: bool
+    omits_zero: bool
+    """0 and false are the same as nothing: the field is no pointer in Go."""
 
 
 @dataclass(frozen=True)
@@ -109,26 +112,40 @@ KEY_DEFAULTS: Mapping[str, Any] = MappingProxyType({"protocol": "TCP"})
 """What a list key is taken to be where an item does not give it."""
 
 
-def file(name: str) -> Path:
-    """Find a file of generated facts."""
-    return Path(__file__).with_name(name)
+def _read(name: str) -> Any:
+    return json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+@cache
+def wire_numbers() -> Mapping[str, Any]:
+    """Give the numbers of fields in protobuf: type -> field -> number.
+
+    A number is negative where Go writes no zero; a dict stands in place of a number for a message
+    whose fields are, in JSON, those of the one around it.
+    """
+    found: Mapping[str, Any] = _read("wire.json")
+    return found
+
+
+def _without_zero(numbers: Mapping[str, Any]) -> set[str]:
+    inner = (_without_zero(one) for one in numbers.values() if isinstance(one, dict))
+    own = {name for name, one in numbers.items() if not isinstance(one, dict) and one < 0}
+    return own.union(*inner)
 
 
 @cache
 def _load() -> tuple[dict[str, str], dict[str, Type]]:
-    raw: Object = json.loads(file("schema.json").read_text(encoding="utf-8"))
-    types = {
-        name: Type(
-            name,
-            body["description"],
-            {
-                field: Field(type_name, text, field in body["required"])
-                for field, (type_name, text) in body["fields"].items()
-            },
-        )
-        for name, body in raw["types"].items()
+    raw: Object = _read("schema.json")
+    return raw["kinds"], {name: _type(name, body) for name, body in raw["types"].items()}
+
+
+def _type(name: str, body: Object) -> Type:
+    zeros = _without_zero(wire_numbers().get(name, {}))
+    fields = {
+        field: Field(type_name, text, field in body["required"], field in zeros)
+        for field, (type_name, text) in body["fields"].items()
     }
-    return raw["kinds"], types
+    return Type(name, body["description"], fields)
 
 
 def type_of(kind: str) -> Type:

@@ -7,8 +7,6 @@ from typing import Any
 
 from lab_utils.controlplane import shapes
 
-_NUMBERS = json.loads(shapes.file("wire.json").read_text(encoding="utf-8"))
-
 
 def write_object(shape: str, obj: dict[str, Any]) -> bytes:
     """Write an object with its envelope."""
@@ -35,7 +33,7 @@ def _integer(number: int, value: int) -> bytes:
 
 
 def _struct(type_name: str, obj: dict[str, Any]) -> bytes:
-    return _fields(_NUMBERS[type_name], shapes.fields(type_name), obj)
+    return _fields(shapes.wire_numbers()[type_name], shapes.fields(type_name), obj)
 
 
 def _fields(numbers: dict[str, Any], declared: Any, obj: dict[str, Any]) -> bytes:
