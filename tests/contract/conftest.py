@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def cluster(lab: Lab) -> Iterator[Cluster]:
     made.client.close()
 
 
+@contextmanager
 def new_namespace(cluster: Cluster) -> Iterator[Namespace]:
     """Make a namespace that takes pods; delete it without waiting."""
     head = {"metadata": {"generateName": "contract-"}}
@@ -33,13 +35,15 @@ def new_namespace(cluster: Cluster) -> Iterator[Namespace]:
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[Namespace]:
     """Give a namespace of the test's own."""
-    yield from new_namespace(cluster)
+    with new_namespace(cluster) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def shared(cluster: Cluster) -> Iterator[Namespace]:
     """Give one namespace to all tests of a module."""
-    yield from new_namespace(cluster)
+    with new_namespace(cluster) as made:
+        yield made
 
 
 def missing(reason: str) -> None:
@@ -64,5 +68,5 @@ def kubectl(
 ) -> Iterator[Kubectl]:
     """Give each kubectl, with a home and a namespace of its own."""
     home: Path = tmp_path_factory.mktemp("home")
-    for namespace in new_namespace(cluster):
+    with new_namespace(cluster) as namespace:
         yield Kubectl(kubectl_binary, namespace, home)

@@ -46,6 +46,14 @@ def user_share(pid: int) -> float:
     return user / (user + system) if user + system else 1.0
 
 
+def handles(pid: int, number: int) -> bool:
+    """Tell whether a process has a handler for a signal; one that has gone has any."""
+    for line in _read(pid, "status").splitlines():
+        if line.startswith(b"SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return True
+
+
 def children(pid: int) -> list[int]:
     """List the direct children of a process."""
     try:

@@ -125,12 +125,16 @@ class Runtime:
                 os.waitpid(pid, os.WNOHANG)
 
     def signal(self, container: Container, number: signal.Signals) -> None:
-        """Signal a container: STOP and CONT all of it, anything else its main process."""
+        """Signal a container: STOP and CONT all of it, anything else its main process.
+
+        That process is number 1 of a real container, which the kernel spares every signal it has
+        no handler for, but for KILL. Source: pid_namespaces(7).
+        """
         if container.exit_code is not None:
             return
         if number in (signal.SIGSTOP, signal.SIGCONT):
             self._limiter.hold(container.cgroup, held=number == signal.SIGSTOP)
-        else:
+        elif number == signal.SIGKILL or proc.handles(container.process.pid, number):
             self._limiter.signal_leader(container.cgroup, number)
 
     def thaw(self) -> None:

@@ -12,7 +12,8 @@ from lab_utils.controlplane.processes import marked, signal_marked
 from lab_utils.controlplane.store import Change
 from tests.unit.controlplane.kubelet.conftest import NODE, KubeletUnderTest, until
 
-SLEEP = ("python", "-c", "import time; time.sleep(600)")
+TERMINATED = "signal.signal(15, lambda *_: sys.exit(143))"
+SLEEP = ("python", "-c", f"import signal, sys, time; {TERMINATED}; time.sleep(600)")
 
 
 async def test_a_node_registers_itself_and_renews_its_lease(node: KubeletUnderTest) -> None:

@@ -17,7 +17,8 @@ from lab_utils.controlplane.kubelet.worker import PodWorker
 from lab_utils.controlplane.processes import marked
 from tests.unit.controlplane.kubelet.conftest import IMAGE, NODE, KubeletUnderTest, until
 
-SLEEP = ["python", "-c", "import time; time.sleep(600)"]
+TERMINATED = "signal.signal(15, lambda *_: sys.exit(143))"
+SLEEP = ["python", "-c", f"import signal, sys, time; {TERMINATED}; time.sleep(600)"]
 Json = dict[str, Any]
 
 
@@ -129,7 +130,8 @@ async def test_a_failed_post_start_hook_stops_the_container(node: KubeletUnderTe
 
 async def test_a_pod_can_be_deleted_while_a_post_start_hook_runs(node: KubeletUnderTest) -> None:
     hook = {"postStart": {"exec": {"command": SLEEP}}}
-    node.create_pod("stuck", *SLEEP, container={"lifecycle": hook})
+    spec = {"container": {"lifecycle": hook}, "terminationGracePeriodSeconds": 2}
+    node.create_pod("stuck", *SLEEP, **spec)
     await until(lambda: "Started" in node.events("stuck"))
     node.registry.delete("Pod", "default", "stuck")
     await until(lambda: "stuck" not in node.pods())

@@ -34,8 +34,18 @@ async def test_exit_codes(
 
 async def test_a_signal_is_128_plus_its_number(runtime: Runtime, make_launch: MakeLaunch) -> None:
     container = runtime.start(make_launch("import signal; signal.pause()"))
+    runtime.signal(container, signal.SIGKILL)
+    assert await ended(runtime, container) == 128 + signal.SIGKILL
+
+
+async def test_a_main_process_without_a_handler_is_spared_as_number_1_is(
+    runtime: Runtime, make_launch: MakeLaunch
+) -> None:
+    code = "import signal, time; print(1, flush=True); time.sleep(1); print(2)"
+    container = runtime.start(make_launch(code))
+    await until(lambda: read_log(container.launch.log, LogOptions()) == b"1\n")
     runtime.signal(container, signal.SIGTERM)
-    assert await ended(runtime, container) == 128 + signal.SIGTERM
+    assert await ended(runtime, container) == 0
 
 
 async def test_output_goes_to_the_log(runtime: Runtime, make_launch: MakeLaunch) -> None:

@@ -1,0 +1,182 @@
+"""What happened to objects, as watches saw it: recorded here, and read from recordings of Kind.
+
+A history is compared as what each object went through: the values that each of its telling fields
+took, in order, and the Events about it. How changes were grouped into updates is left open, names
+and times are too.
+"""
+
+import json
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from urllib3.exceptions import HTTPError
+
+from tests.contract.cluster import Namespace, Object
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "watch"
+Story = dict[str, list[str]]
+"""By object and field ("Pod 1 phase"): the values it took, in order."""
+_LIST_KEYS = ("type", "name", "key", "ip")
+_CONDITION = re.compile(r"status\.conditions\[(\w+)\]\.status")
+_STATE = re.compile(
+    r"status\.(?:init)?[cC]ontainerStatuses\[([^\]]+)\]\.(state|lastState)\.(\w+)(.*)"
+)
+_COUNT = re.compile(r"status\.(?:init)?[cC]ontainerStatuses\[([^\]]+)\]\.(restartCount|ready)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One watch event: t_s since the start; fields are the leaves of the object after it."""
+
+    t_s: float
+    kind: str
+    type: str
+    name: str
+    fields: dict[str, Any]
+    obj: Object = field(default_factory=dict)
+
+
+class Recorder:
+    """Watches kinds of a namespace (of the cluster, for Nodes) from now until stop()."""
+
+    def __init__(self, namespace: Namespace, *kinds: str) -> None:
+        self.rows: list[Row] = []
+        self._namespace, self._started_s = namespace, time.monotonic()
+        self._streams: list[Any] = []
+        self._threads = [threading.Thread(target=self._watch, args=(kind,)) for kind in kinds]
+        for thread in self._threads:
+            thread.start()
+
+    def now_s(self) -> float:
+        """Give the time on the clock of the rows."""
+        return time.monotonic() - self._started_s
+
+    def stop(self) -> "Recorder":
+        """End the watches."""
+        for stream in self._streams:
+            stream.shutdown()
+        for thread in self._threads:
+            thread.join(10)
+        return self
+
+    def _watch(self, kind: str) -> None:
+        cluster = self._namespace.cluster
+        path = cluster.path(kind, None if kind == "Node" else self._namespace.name)
+        revision = cluster.request("GET", path).body["metadata"]["resourceVersion"]
+        stream = cluster.open("GET", path, stream=True, watch=1, resourceVersion=revision)
+        self._streams.append(stream)
+        with suppress(HTTPError):  # how stop() ends it
+            for line in stream:
+                event = json.loads(line)
+                obj, name = event["object"], event["object"]["metadata"]["name"]
+                row = Row(self.now_s(), kind, event["type"], name, leaves(obj), obj)
+                self.rows.append(row)
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Flatten an object into its leaves, list items by their type, name, key or ip."""
+    if isinstance(value, dict):
+        items = [(f"{path}.{key}" if path else key, one) for key, one in value.items()]
+    elif isinstance(value, list):
+        items = [(f"{path}[{_key(one, i)}]", one) for i, one in enumerate(value)]
+    else:
+        return {path: value}
+    return {k: v for name, one in items for k, v in leaves(one, name).items()}
+
+
+def _key(item: Any, index: int) -> str:
+    if isinstance(item, dict):
+        return str(next((item[key] for key in _LIST_KEYS if key in item), index))
+    return str(index)
+
+
+def read_recording(name: str, until_s: float = 1e9) -> list[Row]:
+    """Read a recording of Kind up to a time."""
+    known: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    rows = []
+    for line in (REFERENCE / f"{name}.jsonl").read_text().splitlines()[1:]:
+        row = json.loads(line)
+        if row["kind"] == "(action)" or row["t"] > until_s:
+            continue
+        if row["kind"] == "Event":
+            rows.append(Row(row["t"], "Event", row["type"], row["on"], {}, row))
+            continue
+        fields = known[row["kind"], row["name"]]
+        changed = row.get("changed", {})
+        for gone in changed.get("(removed)", ()):
+            for path in [p for p in fields if p == gone or p.startswith((gone + ".", gone + "["))]:
+                del fields[path]
+        fields |= {path: value for path, value in changed.items() if path != "(removed)"}
+        rows.append(Row(row["t"], row["kind"], row["type"], row["name"], dict(fields)))
+    return rows
+
+
+def story(rows: Iterable[Row]) -> Story:
+    """Tell what each object went through; objects of a kind are numbered as they appear."""
+    told: Story = defaultdict(list)
+    numbers: dict[tuple[str, str], int] = {}
+    events: list[Row] = []
+    for row in rows:
+        if row.kind == "Event":
+            events.append(row)
+            continue
+        of_kind = sum(kind == row.kind for kind, _ in numbers)
+        who = f"{row.kind} {numbers.setdefault((row.kind, row.name), of_kind + 1)}"
+        for key, value in telling(row):
+            values = told[f"{who} {key}"]
+            if values[-1:] != [value]:
+                values.append(value)
+    for row in events:
+        kind, name, reason = _about(row)
+        number = numbers.get((kind, name))
+        if number and reason not in (values := told[f"{kind} {number} events"]):
+            values.append(reason)
+    return dict(told)
+
+
+def _about(row: Row) -> tuple[str, str, str]:
+    if "on" in row.obj:
+        kind, _, rest = row.obj["on"].partition("/")
+        return kind, rest.split()[0], row.obj["reason"]
+    about = row.obj["involvedObject"]
+    return about["kind"], about["name"], row.obj["reason"]
+
+
+def telling(row: Row) -> Iterator[tuple[str, str]]:
+    """Give the fields of an object that tell how it is."""
+    if row.type == "DELETED":
+        yield "existence", "gone"
+        return
+    fields = row.fields
+    for path in ("status.phase", "status.reason", "status.succeeded", "status.failed"):
+        if path in fields:
+            yield path.partition(".")[2], str(fields[path])
+    if "metadata.deletionTimestamp" in fields:
+        yield "existence", f"grace {fields.get('metadata.deletionGracePeriodSeconds')}"
+    for path, value in fields.items():
+        if found := _CONDITION.fullmatch(path):
+            reason = fields.get(f"status.conditions[{found[1]}].reason")
+            yield found[1], f"{value} {reason}" if reason else str(value)
+        elif found := _COUNT.fullmatch(path):
+            yield f"{found[1]} {found[2]}", str(value)
+    yield from _container_states(fields)
+
+
+def _container_states(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    states: dict[str, str] = {}
+    for path in fields:
+        if found := _STATE.fullmatch(path):
+            name, which, state, _ = found.groups()
+            base = path[: path.index(f".{which}.") + len(which) + 2] + state
+            reason = fields.get(f"{base}.reason")
+            code = fields.get(f"{base}.exitCode")
+            words = [state] if reason is None else [state, str(reason)]
+            states[f"{name} {which}"] = " ".join(words + ([] if code is None else [str(code)]))
+    yield from states.items()
