@@ -163,13 +163,20 @@ class Cluster:
         return [event for event in events if _happened(event) >= since.replace(microsecond=0)]
 
     def proxy_pod(
-        self, pod: str, port: int | str, path: str, *, method: str = "GET", body: object = None
+        self,
+        pod: str,
+        port: int | str,
+        path: str,
+        *,
+        method: str = "GET",
+        body: object = None,
+        timeout_s: float = 3.0,
     ) -> str:
         """Ask a pod something over HTTP, through the API server."""
         root = self.api.path_of("pods", self.namespace, f"{pod}:{port}").replace("%3A", ":")
         action = f"Asking Pod {self.namespace}/{pod} for {path}"
         return self.api.request(
-            action, method, f"{root}/proxy{path}", body=body, accept="*/*", timeout_s=3.0
+            action, method, f"{root}/proxy{path}", body=body, accept="*/*", timeout_s=timeout_s
         )
 
     def cordon(self, node: str) -> None:
@@ -253,7 +260,7 @@ class Cluster:
         def settled() -> bool | None:
             deployments = self.api.list("deployments", self.namespace)
             pods = self.pods()
-            _raise_if_hopeless(pods)
+            raise_if_hopeless(pods)
             wanted = sum(deployment["spec"]["replicas"] for deployment in deployments)
             ready = sum(is_ready(pod) for pod in pods if "ownerReferences" in pod["metadata"])
             if progress is not None:
@@ -321,7 +328,12 @@ def _is_rolled_out(deployment: Object) -> bool:
     )
 
 
-def _raise_if_hopeless(pods: list[Object]) -> None:
+def raise_if_hopeless(pods: list[Object]) -> None:
+    """Refuse to wait for a pod that cannot start however long one waits.
+
+    Raises:
+        NotReady: There is one; says why and what to do.
+    """
     for pod in pods:
         if (remedy := _HOPELESS.get(state_of(pod))) and not is_terminating(pod):
             meta, image = pod["metadata"], pod["spec"]["containers"][0]["image"]

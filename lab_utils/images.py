@@ -1,4 +1,4 @@
-"""Images: build the worker's and load it into the cluster, whichever backend it is on.
+"""Images: build the lab's own and load it into the cluster, whichever backend it is on.
 
 Hides where the Dockerfile is and what it is built with. Never takes part in a registry: what is not
 loaded is not there.
@@ -14,6 +14,8 @@ from lab_utils.backends.rootfs import Tree
 from lab_utils.errors import InvalidInput
 from lab_utils.settings import Settings, project_root
 
+WORKER, LOAD = "inference-worker:1", "inference-load:1"
+"""The images of the manifests; the second is built on the first."""
 # https://pkg.go.dev/github.com/distribution/reference: lower-case path, then a tag
 _REFERENCE = re.compile(
     r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
@@ -22,12 +24,12 @@ _REFERENCE = re.compile(
 
 
 def build(backend: Backend, settings: Settings, tag: str, progress: Progress) -> Image:
-    """Build the worker's image.
+    """Build an image of the lab: the load generator's if it is called so, else the worker's.
 
     Args:
         backend: Where the image is needed.
-        settings: Says the base image.
-        tag: Its name, such as "inference-worker:1".
+        settings: Says the worker's base image.
+        tag: Its name, such as WORKER.
         progress: Told in one line what is being done.
 
     Returns:
@@ -38,9 +40,13 @@ def build(backend: Backend, settings: Settings, tag: str, progress: Progress) ->
         ImageError: The build failed; says where and why.
     """
     check_tag(tag)
-    context = project_root() / "worker"
-    arguments = {"BASE_IMAGE": settings.base_image}
-    wanted = Build(context, context / "Dockerfile", tag, arguments)
+    if tag == LOAD:
+        context, base = project_root() / "lab_utils", WORKER
+        dockerfile = context / "loadgen" / "Dockerfile"
+    else:
+        context, base = project_root() / "worker", settings.base_image
+        dockerfile = context / "Dockerfile"
+    wanted = Build(context, dockerfile, tag, {"BASE_IMAGE": base})
     named = replace(wanted, content_tag=f"{tag}-{content_hash(wanted)}")
     return backend.build_image(named, progress)
 

@@ -28,9 +28,12 @@ def restore_nodes(cluster: Cluster, backend: Backend) -> None:
 
 
 def remove_others(cluster: Cluster, wanted: Collection[Applied]) -> None:
-    """Delete what is in the namespace, of the manifests' kinds, and not in the manifests."""
+    """Delete what is in the namespace, of the manifests' kinds, and not in the manifests.
+
+    Jobs too: a run from inside whose kernel died has left one.
+    """
     keep = {(item.kind, item.name) for item in wanted}
-    for kind in sorted({item.kind for item in wanted} - {"Namespace"}):
+    for kind in sorted({item.kind for item in wanted} - {"Namespace"} | {"Job"}):
         for obj in cluster.api.list(kind, cluster.namespace):
             name = obj["metadata"]["name"]
             if (kind, name) not in keep and "ownerReferences" not in obj["metadata"]:

@@ -96,3 +96,10 @@ def _answers(url: str) -> bool | None:
             return True
     except OSError:
         return None
+
+
+def cluster_url(cluster: Cluster, service: str) -> str:
+    """Give the address of a Service for those inside the cluster."""
+    found = cluster.api.read("service", cluster.namespace, service)
+    port = found["spec"]["ports"][0]["port"]
+    return f"http://{service}.{cluster.namespace}.svc.cluster.local:{port}"

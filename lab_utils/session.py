@@ -19,8 +19,9 @@ from lab_utils.chaos import Faults
 from lab_utils.cluster import Applied, Cluster
 from lab_utils.errors import ClusterNotRunning
 from lab_utils.failover import SelectorSwitch
+from lab_utils.inside import Pods
 from lab_utils.journal import list_journals, next_folder
-from lab_utils.service import ask, endpoint_urls, reachable_services, wait_for_answer
+from lab_utils.service import ask, cluster_url, endpoint_urls, reachable_services, wait_for_answer
 from lab_utils.settings import Settings, load_settings, project_root, state_root
 from lab_utils.usage import Sampler
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from lab_utils.runs import Run
 
 T = TypeVar("T")
-IMAGE = "inference-worker:1"
 SERVICE = "inference"
 _SETTLED_S = 120.0
 
@@ -123,12 +123,12 @@ class Lab:
             status["pods"] = _column(self.cluster.get("pods"), "Status")
         return status
 
-    def build_image(self, tag: str = IMAGE) -> Image:
+    def build_image(self, tag: str = images.WORKER) -> Image:
         """Build the worker's image from worker/Dockerfile; the same content is built once."""
         with track(f"Building {tag}") as bar:
             return images.build(self.backend, self.settings, tag, bar.say)
 
-    def load_image(self, tag: str = IMAGE) -> None:
+    def load_image(self, tag: str = images.WORKER) -> None:
         """Load an image into every node; a second time does nothing."""
         with track(f"Loading {tag} into every node") as bar:
             images.load(self.backend, tag, bar.say)
@@ -263,6 +263,7 @@ class Lab:
         duration_s: float | None = None,
         service: str = SERVICE,
         failover: Sequence[str] = (),
+        inside: int = 0,
         **options: Any,
     ) -> "Run":
         """Send requests to a Service in an open loop and sample the pods meanwhile.
@@ -272,6 +273,8 @@ class Lab:
             duration_s: How long, in seconds.
             service: Which Service to ask.
             failover: Services that the client asks next, in this order, when one fails it.
+            inside: From how many pods of the cluster, each with its share of one schedule; 0 sends
+                from this machine.
             options: As `lab_utils.workload.fire` takes them: arrivals, faults, seed (of the
                 settings by default), progress, and how the client behaves: timeout_s, keep_alive,
                 service_ms, retries, hedge, balance.
@@ -279,13 +282,24 @@ class Lab:
         Returns:
             The run: tables of requests, usage, events, faults and outages on one clock.
         """
+        pods = self._load_pods(inside) if inside else None
         return workload.fire(
-            self._address(service, options),
+            self._address(service, options, pods),
             rate_rps=rate_rps,
             duration_s=duration_s,
-            failover=[self.url(name) for name in failover],
+            failover=[str(self._address(name, {}, pods)) for name in failover],
+            inside=pods,
             **self._observed() | options,
         )
+
+    def _load_pods(self, count: int) -> Pods:
+        """Have the load generator's image where pods can be made of it."""
+        self._require_running()
+        with track(f"Loading {images.LOAD}") as bar:
+            images.build(self.backend, self.settings, images.LOAD, bar.say)
+            images.load(self.backend, images.LOAD, bar.say)
+        (job,) = manifests.read(project_root() / "manifests" / "load" / "job.yaml")
+        return Pods(self.cluster, replace(job, object=self.backend.adapt(job.object)), count)
 
     def fire_closed(self, *, count: int, service: str = SERVICE, **options: Any) -> "Run":
         """Send requests one at a time, each when the answer before has come.
@@ -319,10 +333,13 @@ class Lab:
     def _runs_root(self) -> Path:
         return state_root(self.settings) / "runs"
 
-    def _address(self, service: str, options: dict[str, Any]) -> str | list[str]:
+    def _address(
+        self, service: str, options: dict[str, Any], inside: Pods | None = None
+    ) -> str | list[str]:
         """Give the Service's own address, or those of its pods if the client is to choose."""
-        chooses = bool(options.get("balance"))
-        return endpoint_urls(self.cluster, service) if chooses else self.url(service)
+        if options.get("balance"):
+            return endpoint_urls(self.cluster, service)
+        return cluster_url(self.cluster, service) if inside else self.url(service)
 
     def _observed(self) -> dict[str, Any]:
         return {

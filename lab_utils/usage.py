@@ -103,7 +103,7 @@ class Sampler(Background):
             self.errors.append(str(exc))
 
     def _look(self) -> None:
-        for pod in self._source.pods():
+        for pod in filter(_role_of, self._source.pods()):  # not the load generators
             self._look_at(pod)
 
     def _read_events(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from lab_utils.arguments import require_number, require_whole
@@ -18,6 +18,7 @@ from lab_utils.arrivals import Arrivals, Trace, describe, make_schedule, shape_o
 from lab_utils.bars import Bar, track
 from lab_utils.errors import InvalidInput, LoadError
 from lab_utils.injection import Fault, Injector
+from lab_utils.inside import InsideGenerator, Pods
 from lab_utils.journal import JOURNAL, Journal
 from lab_utils.loadgen.plan import Plan
 from lab_utils.loadgen.policy import Policy
@@ -26,6 +27,7 @@ from lab_utils.runs import Run, recover
 from lab_utils.tables import make_table
 from lab_utils.usage import Sampler
 
+Source: TypeAlias = Generator | InsideGenerator
 MAX_RATE_RPS = 5_000.0
 """More than one Python process can send on time."""
 MAX_REQUESTS = 1_000_000
@@ -45,6 +47,7 @@ def fire(
     usage: Sampler | None = None,
     backend: str = "",
     folder: Path | None = None,
+    inside: Pods | None = None,
     progress: bool = True,
     **client: Any,
 ) -> Run:
@@ -67,6 +70,7 @@ def fire(
         usage: Samples the pods while the run lasts.
         backend: Which backend serves, for the record.
         folder: Where the run is written down while it lasts, so that it outlives its kernel.
+        inside: Pods to send from, each its share of the schedule; None sends from this machine.
         progress: Whether to show a progress bar.
         client: How the client behaves: timeout_s, keep_alive, service_ms, retries, hedge and
             balance of `lab_utils.loadgen.policy.Policy`. By default each attempt opens a connection
@@ -83,7 +87,11 @@ def fire(
     shape = shape_of(arrivals)
     if not isinstance(shape, Trace):
         rate_rps = require_number(
-            "rate_rps", rate_rps, "requests per second", "rate_rps=20", at_most=MAX_RATE_RPS
+            "rate_rps",
+            rate_rps,
+            "requests per second",
+            "rate_rps=20",
+            at_most=MAX_RATE_RPS * (inside.count if inside else 1),
         )
     if duration_s is not None or not isinstance(shape, Trace):
         duration_s = require_number(
@@ -105,7 +113,8 @@ def fire(
         journal=None if folder is None else str(folder / JOURNAL),
         about=_about("open", settings, targets, policy, backend),
     )
-    return _perform(plan, faults=faults, usage=usage, progress=progress)
+    source = InsideGenerator(plan, inside) if inside else Generator(plan)
+    return _perform(plan, source, faults=faults, usage=usage, progress=progress)
 
 
 def fire_closed(
@@ -161,17 +170,22 @@ def fire_closed(
         journal=None if folder is None else str(folder / JOURNAL),
         about=_about("closed", settings, targets, policy, backend),
     )
-    return _perform(plan, usage=usage, progress=progress)
+    return _perform(plan, Generator(plan), usage=usage, progress=progress)
 
 
 def _perform(
-    plan: Plan, *, faults: Sequence[Fault] = (), usage: Sampler | None, progress: bool
+    plan: Plan,
+    generator: Source,
+    *,
+    faults: Sequence[Fault] = (),
+    usage: Sampler | None,
+    progress: bool,
 ) -> Run:
     with ExitStack() as stack:
         bar = stack.enter_context(track("Firing", plan.total, show=progress))
         if usage is not None:
             stack.enter_context(usage)
-        generator = stack.enter_context(Generator(plan))
+        stack.enter_context(generator)
         clock = generator.start()
         injector = stack.enter_context(Injector(faults, clock))
         try:
@@ -189,7 +203,7 @@ def _perform(
     return recover(told, faults=make_table("faults", injector.rows), **seen)
 
 
-def _watch(generator: Generator, injector: Injector, bar: Bar) -> None:
+def _watch(generator: Source, injector: Injector, bar: Bar) -> None:
     finished = False
     while not finished and injector.error is None:
         finished = generator.wait(_LOOK_PERIOD_S)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab_utils.session import IMAGE
+from lab_utils.images import WORKER as IMAGE
 
 Object = dict[str, Any]
 SLEEP = ("python", "-c", "import signal, sys; signal.signal(15, sys.exit); signal.pause()")

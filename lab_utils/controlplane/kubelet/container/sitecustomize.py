@@ -17,6 +17,7 @@ POD = "LAB_POD_FILE"
 """Environment variable: the file in which the kubelet says what is this pod's (sandbox.py)."""
 MOUNTS = "LAB_MOUNTS"
 """Environment variable: `mountPath=folder` of each volume, separated by newlines."""
+_open, _stat = open, os.stat  # as they are: what is read here is in no volume of the pod's
 _REFUSED = 111  # ECONNREFUSED of Linux
 _CLUSTER_DOMAINS = (".cluster.local", ".svc")
 _LONGEST_ALIAS_CHAIN = 8
@@ -84,7 +85,7 @@ class Names:
         if not self._pod:
             self._pod = _read(self._pod_file)
         try:
-            status = os.stat(self._pod["services"])
+            status = _stat(self._pod["services"])
         except FileNotFoundError:  # there is no Service yet
             return
         version = status.st_ino, status.st_mtime_ns
@@ -101,7 +102,7 @@ def _turned(addresses: list[str]) -> list[str]:
 def _read(path: str) -> dict[str, Any]:
     import json  # only a container that asks for a name needs it
 
-    with open(path) as stream:
+    with _open(path) as stream:
         found: dict[str, Any] = json.load(stream)
     return found
 
