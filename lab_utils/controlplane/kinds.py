@@ -125,6 +125,8 @@ KINDS: tuple[Kind, ...] = (
 
 BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS if not kind.is_view}
 """Kind -> the version it is stored in."""
+STORED = tuple(kind for kind in BY_NAME.values() if kind.stored)
+"""What there are objects of, each kind once."""
 BY_ROUTE: dict[tuple[str, str, str], Kind] = {
     (kind.group, kind.version, kind.plural): kind for kind in KINDS
 }

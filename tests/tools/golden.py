@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lab_utils.controlplane.kinds import KINDS
+from lab_utils.controlplane.kinds import STORED
 from lab_utils.controlplane.parsing import Unreadable, read
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-_KINDS = {(kind.api_version, kind.plural): kind.name for kind in KINDS if kind.stored}
+_KINDS = {(kind.api_version, kind.plural): kind.name for kind in STORED}
 _CREATE = re.compile(
     r"/apis?/(?P<version>(?:[^/]+/)?[^/]+)(?:/namespaces/(?P<namespace>\w+))?/(?P<plural>\w+)"
 )

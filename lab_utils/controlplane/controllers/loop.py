@@ -32,7 +32,7 @@ from lab_utils.controlplane.controllers.events import Recorder
 from lab_utils.controlplane.controllers.execution import execute
 from lab_utils.controlplane.controllers.objects import Key
 from lab_utils.controlplane.controllers.world import Measured, World
-from lab_utils.controlplane.kinds import KINDS
+from lab_utils.controlplane.kinds import STORED
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.status import ApiError
 from lab_utils.controlplane.store import Change
@@ -81,8 +81,8 @@ class Controllers:
 
     def start(self) -> None:
         """Take in what there is, follow what comes, and begin to reconcile."""
-        for kind in KINDS:
-            for obj in self._registry.list(kind.name) if kind.stored else ():
+        for kind in STORED:
+            for obj in self._registry.list(kind.name):
                 self._take(Change("ADDED", kind.name, obj, None, 0))
         self._unsubscribe = self._registry.store.subscribe(self._take)
         self._task = asyncio.create_task(self._run(), name="controllers")

@@ -17,7 +17,7 @@ from lab_utils.controlplane.controllers.objects import (
     set_condition,
 )
 from lab_utils.controlplane.controllers.world import World
-from lab_utils.controlplane.kinds import BY_NAME, KINDS
+from lab_utils.controlplane.kinds import BY_NAME, STORED
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
 from lab_utils.controlplane.timestamps import rfc3339
@@ -82,7 +82,7 @@ def _with(namespace: Object, kind: str, words: tuple[str, str, str], now: dateti
 
 
 def _content(name: str, world: World) -> list[Object]:
-    kinds = [kind.name for kind in KINDS if kind.namespaced and kind.stored]
+    kinds = [kind.name for kind in STORED if kind.namespaced]
     return [obj for kind in kinds for obj in world.list(kind, name)]
 
 

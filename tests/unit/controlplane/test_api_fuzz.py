@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from lab_utils.controlplane.kinds import KINDS, Kind
+from lab_utils.controlplane.kinds import STORED, Kind
 from lab_utils.controlplane.options import list_options
 from lab_utils.controlplane.watch import Watch
 from tests.tools.golden import Create, creates
@@ -26,7 +26,7 @@ from tests.unit.controlplane.apiserver import Answer, ApiServer, Client
 from tests.unit.controlplane.test_robustness import spots
 
 PATCHES = ("json-patch+json", "merge-patch+json", "strategic-merge-patch+json", "apply-patch+yaml")
-STORED = {kind.name: kind for kind in KINDS if kind.stored and not kind.is_view}
+KINDS = {kind.name: kind for kind in STORED}
 BODIES = [case.values[0] for case in creates(201, 400, 403, 422)]
 VALID = [case.values[0] for case in creates(201)]
 QUERIES = ("", "", "dryRun=All", "fieldValidation=Strict", "force=true", "fieldManager=fuzz",
@@ -86,7 +86,7 @@ def replays(api: ApiServer) -> Iterator[dict[str, Replay]]:
     store = api.registry.store
     found = {
         name: Replay(Watch(store, kind, None, list_options(MultiDict(), kind)))
-        for name, kind in STORED.items()
+        for name, kind in KINDS.items()
     }
     for replay in found.values():
         api.call(replay.watch.start, lambda: None)
@@ -117,12 +117,12 @@ class Session:
 
     def create(self) -> None:
         case: Create = self.rng.choice(BODIES)
-        self.send("POST", path_of(STORED[case.kind]), spoil(self.rng, case.body))
+        self.send("POST", path_of(KINDS[case.kind]), spoil(self.rng, case.body))
 
     def pick(self) -> tuple[Kind, dict]:
         """Choose an object that is there, or make one."""
         case: Create = self.rng.choice(VALID)
-        kind = STORED[case.kind]
+        kind = KINDS[case.kind]
         self.http.post(path_of(kind), case.body)
         listed = self.http.get(path_of(kind)).json()["items"]
         obj = self.rng.choice(listed) if listed else case.body
@@ -156,12 +156,12 @@ class Session:
         self.send("DELETE", path_of(kind, obj["metadata"].get("name", "x")), options)
 
     def subresource(self) -> None:
-        self.http.post(path_of(STORED["Pod"]), {"metadata": {"name": "fuzz"}, "spec": {
+        self.http.post(path_of(KINDS["Pod"]), {"metadata": {"name": "fuzz"}, "spec": {
             "containers": [{"name": "c", "image": "web:1"}]}})  # fmt: skip
         name = self.rng.choice(["binding", "eviction", "log"])
         body = {"metadata": {"name": "fuzz"}, "target": {"kind": "Node", "name": "n"}}
         method = "GET" if name == "log" else "POST"
-        path = path_of(STORED["Pod"], "fuzz", name)
+        path = path_of(KINDS["Pod"], "fuzz", name)
         self.send(method, path, None if name == "log" else spoil(self.rng, body))
 
 
@@ -194,6 +194,6 @@ def test_no_parameter_breaks_the_server(
 ) -> None:
     accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"} if table else {}
     ending = "&timeoutSeconds=1" if name in ("watch", "sendInitialEvents") else ""
-    path = f"{path_of(STORED['ConfigMap'])}?dryRun=All&{name}={quote(value, safe='')}{ending}"
+    path = f"{path_of(KINDS['ConfigMap'])}?dryRun=All&{name}={quote(value, safe='')}{ending}"
     answer = http.request(method, path, "{}", content_type="application/json", headers=accept)
     assert not is_crash(answer), answer.body
