@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test lint bench lock docs notebooks clean
+.PHONY: help setup demo lab test lint bench lock docs notebooks gallery clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ docs: $(READY)  ## Build the site into build/site; a warning is an error
 
 notebooks: $(READY)  ## Run the notebooks and save them with their outputs
 	$(BIN)/lab run --save
+
+gallery: $(READY)  ## Draw every chart into docs/gallery
+	$(BIN)/python -m tests.tools.make_gallery
 
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

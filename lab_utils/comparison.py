@@ -59,8 +59,7 @@ def merge(runs: Sequence["Run"]) -> "Run":
     tables: dict[str, Any] = {
         name: _stack(name, [tables[name] for tables in placed]) for name in SCHEMAS
     }
-    if len(tables["requests"]):
-        tables["outages"] = analysis.find_outages(tables["requests"])
+    tables["outages"] = analysis.tell_outages(tables)
     settings = _common_settings(runs)
     if any(numbers):  # the rate of several schedules is that of none of them
         settings = {k: v for k, v in settings.items() if k not in ("rate_rps", "arrivals")}

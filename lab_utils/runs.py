@@ -171,10 +171,10 @@ def recover(journal: Journal, **tables: pd.DataFrame) -> Run:
         "requests": requests,
         "attempts": attempts,
         "schedule": make_table("schedule", schedule),
-        "outages": analysis.find_outages(requests) if len(requests) else make_table("outages"),
     }
+    known = {name: make_table(name) for name in SCHEMAS} | tables | found
     return Run(
-        **{name: make_table(name) for name in SCHEMAS} | tables | found,
+        **known | {"outages": analysis.tell_outages(known)},
         settings=about["settings"] | {"client": client},
         seed=plan["seed"],
         started_at=journal.clock.started_at,

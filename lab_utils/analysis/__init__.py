@@ -12,6 +12,7 @@ from lab_utils.analysis.outages import (
     has_recovered,
     select_judged,
     split_outages,
+    tell_outages,
 )
 from lab_utils.analysis.percentiles import bootstrap_band, percentiles
 from lab_utils.analysis.service import (
@@ -47,5 +48,6 @@ __all__ = [
     "shares",
     "split_outages",
     "summarize",
+    "tell_outages",
     "twin",
 ]

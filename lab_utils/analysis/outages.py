@@ -1,6 +1,7 @@
 """When requests failed, for how long, and what each outage was made of."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -77,8 +78,8 @@ def split_outages(
     requests: pd.DataFrame,
     *,
     faults: pd.DataFrame,
+    states: pd.DataFrame,
     events: pd.DataFrame,
-    usage: pd.DataFrame,
 ) -> pd.DataFrame:
     """Say what each outage was made of, from its fault to the usual latency.
 
@@ -86,17 +87,16 @@ def split_outages(
         outages: What find_outages() gave.
         requests: The requests table.
         faults: The faults table.
+        states: The states table.
         events: The events table.
-        usage: The usage table.
 
     Returns:
         The outages table with its phases, NaN where they cannot be known:
-        detect_s: from the fault until the cluster noticed (a pod not Ready or restarted in usage,
-        else an Event that says so); propagate_s: from there until the last request was due that
-        failed; reconnect_s: from there until the first was due that succeeded; these three sum to
-        end_s minus the fault's start. warmup_s: from end_s until answers take as long as before
-        the fault. The sampler looks once a second, so detect_s may be up to that much too long,
-        at the cost of propagate_s.
+        detect_s: from the fault until the cluster noticed (a pod, an endpoint or a node not ready;
+        where the states were not watched an Event, which is off by 0.5 s at most); propagate_s:
+        from there until the last request was due that failed; reconnect_s: from there until the
+        first was due that succeeded; these three sum to end_s minus the fault's start. warmup_s:
+        from end_s until answers take as long as before the fault.
 
     Source:
         Ours; the split into detection, propagation and readiness is that of krkn's telemetry.
@@ -110,7 +110,7 @@ def split_outages(
         due_s = requests["scheduled_s"]
         within = due_s.between(outage["start_s"], outage["end_s"]) & ~requests["ok"]
         gone_s = float(due_s[within].max())
-        noticed_s = min(_noticed_s(cause_s, events, usage), gone_s)  # never after its effect
+        noticed_s = min(_noticed_s(cause_s, states, events), gone_s)  # never after its effect
         split.loc[row, phases] = [
             noticed_s - cause_s,
             gone_s - noticed_s,
@@ -118,6 +118,22 @@ def split_outages(
             _warmup_s(requests, cause_s, float(outage["end_s"])),
         ]
     return split
+
+
+def tell_outages(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Find the outages of a run and split them into their phases.
+
+    Args:
+        tables: At least requests, faults, states and events.
+
+    Returns:
+        The outages table; empty where there are no requests.
+    """
+    requests = tables["requests"]
+    if requests.empty:
+        return make_table("outages")
+    known = {name: tables[name] for name in ("faults", "states", "events")}
+    return split_outages(find_outages(requests), requests, **known)
 
 
 def _cause_s(start_s: float, end_s: float, faults: pd.DataFrame) -> float:
@@ -130,14 +146,13 @@ def _cause_s(start_s: float, end_s: float, faults: pd.DataFrame) -> float:
     return min(float(within[0]), start_s) if within.size else math.nan
 
 
-def _noticed_s(cause_s: float, events: pd.DataFrame, usage: pd.DataFrame) -> float:
-    restarts = usage.groupby("pod")["restarts"].transform("min")
-    changed = (usage["t_s"] >= cause_s) & (~usage["ready"] | (usage["restarts"] > restarts))
-    if changed.any():
-        return float(usage.loc[changed, "t_s"].min())
-    # Events are stamped in whole seconds: one of the fault's own second may read as before it.
+def _noticed_s(cause_s: float, states: pd.DataFrame, events: pd.DataFrame) -> float:
+    lost = (states["t_s"] >= cause_s) & ~states["ready"]
+    if lost.any():
+        return float(states.loc[lost, "t_s"].min())
+    # Events are stamped in whole seconds: it was half a second later, give or take as much.
     told = events["reason"].isin(_NOTICED) & (events["t_s"] > cause_s - 1)
-    return max(cause_s, float(events.loc[told, "t_s"].min())) if told.any() else math.nan
+    return max(cause_s, float(events.loc[told, "t_s"].min()) + 0.5) if told.any() else math.nan
 
 
 def _warmup_s(requests: pd.DataFrame, cause_s: float, end_s: float) -> float:

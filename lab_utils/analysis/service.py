@@ -136,25 +136,25 @@ def amplification(requests: pd.DataFrame) -> Band:
     return Band(float(made.mean()), float(made.mean()) - margin, float(made.mean()) + margin)
 
 
-def replicas(usage: pd.DataFrame, *, bin_s: float = 1.0) -> pd.DataFrame:
-    """Count the pods at work over time.
+def replicas(states: pd.DataFrame, *, kind: str = "pod") -> pd.DataFrame:
+    """Count what is ready over time.
 
     Args:
-        usage: The usage table.
-        bin_s: Width of a bin, in seconds: not shorter than the sampler's period.
+        states: The states table.
+        kind: "pod", "endpoint" (a pod behind a Service) or "node".
 
     Returns:
-        One row per bin with samples (index t_s: its start): ready (pods), pods (all that were
-        seen), cpu_cores (mean of those that could be read).
+        One row per moment at which the number changed: t_s, ready (from then on). Empty where
+        nobody watched.
     """
-    samples = usage.assign(t_s=np.floor(usage["t_s"] / bin_s) * bin_s)
-    per_pod = samples.groupby(["t_s", "pod"]).agg(
-        ready=("ready", "last"), cpu_cores=("cpu_cores", "mean")
-    )
-    found = per_pod.groupby("t_s").agg(
-        ready=("ready", "sum"), pods=("ready", "size"), cpu_cores=("cpu_cores", "mean")
-    )
-    return found.astype({"ready": "int64", "pods": "int64", "cpu_cores": "float64"})
+    mine = states[states["kind"] == kind].sort_values("t_s", kind="stable")
+    now = mine["ready"].astype(int)
+    before = now.groupby(mine["name"]).shift(fill_value=0)
+    total = (now - before).cumsum()
+    counted = pd.DataFrame({"t_s": mine["t_s"], "ready": total})
+    counted = counted.drop_duplicates("t_s", keep="last")
+    changed = counted["ready"] != counted["ready"].shift()
+    return counted[changed].reset_index(drop=True)
 
 
 def _bins(

@@ -1,5 +1,6 @@
 """What all charts share: the stylesheet, a role's look, faults, outages, and "nothing to see"."""
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +12,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lab_utils import analysis
+from lab_utils.errors import InvalidInput
 from lab_utils.runs import Run
+from lab_utils.theory import Band
 
 EVERYONE = "#4D4D4D"
 FAILED = "black"
@@ -24,11 +28,17 @@ class Look:
 
     color: str
     marker: str
-    line: str
+    line: Any
 
 
 _LOOKS = {"primary": Look("#0072B2", "o", "-"), "backup": Look("#E69F00", "s", "--")}
 _THIRD = Look("#009E73", "^", "-.")
+_SERIES = (
+    *_LOOKS.values(), _THIRD, Look("#CC79A7", "v", ":"), Look("#000000", "P", (0, (5, 1, 1, 1))),
+)  # fmt: skip
+_SEEN_S = 0.2  # a fault shorter than this is a moment
+BAND = "#BBBBBB"
+"""Grey of bands: what chance allows, and outages."""
 
 
 def use_style() -> None:
@@ -44,6 +54,11 @@ def style() -> AbstractContextManager[None]:
 def look_of(role: str) -> Look:
     """Give the look of a role."""
     return _LOOKS.get(role, _THIRD)
+
+
+def look_at(position: int) -> Look:
+    """Give the look of the n-th of several things that are no roles; five of them differ."""
+    return _SERIES[position % len(_SERIES)]
 
 
 def name_of(role: str) -> str:
@@ -97,8 +112,11 @@ def say_empty(ax: Axes, what: str) -> Axes:
 
 def shade_outages(ax: Axes, outages: pd.DataFrame, *, label: bool = True) -> None:
     """Draw each outage as a grey band; label the longest ones with their length."""
-    for outage in outages.to_dict("records"):
-        ax.axvspan(outage["start_s"], outage["end_s"], color="#BBBBBB", alpha=0.6, lw=0, zorder=0)
+    spans = list(zip(outages["start_s"], outages["duration_s"], strict=True))
+    if spans:  # one artist, however many
+        ax.broken_barh(
+            spans, (0, 1), transform=ax.get_xaxis_transform(), color=BAND, alpha=0.6, lw=0, zorder=0
+        )
     if label:
         longest = outages.nlargest(3, "duration_s")
         # More labels than this would hide each other; the bands are all there.
@@ -108,9 +126,14 @@ def shade_outages(ax: Axes, outages: pd.DataFrame, *, label: bool = True) -> Non
 
 
 def mark_faults(ax: Axes, faults: pd.DataFrame, *, label: bool = True) -> None:
-    """Draw each fault as a line at its start, named."""
+    """Draw each fault as a line at its start, named, and hatch the time it lasted."""
     for row, fault in enumerate(faults.sort_values("start_s").to_dict("records")):
         ax.axvline(fault["start_s"], color="black", lw=1.2, ls=(0, (4, 2)), zorder=1)
+        if fault["end_s"] - fault["start_s"] > _SEEN_S:
+            ax.axvspan(
+                fault["start_s"], fault["end_s"], fc="none", ec="#999999", hatch="..", lw=0,
+                alpha=0.5, zorder=0,
+            )  # fmt: skip
         if label:
             at_s = fault["start_s"]
             write_beside(ax, (at_s, at_s), 0.98 - 0.1 * (row % 2), fault["name"], "bold")
@@ -154,6 +177,12 @@ def draw_limit(ax: Axes, value: float, text: str) -> None:
     )  # fmt: skip
 
 
+def draw_limit_at(ax: Axes, x: float, text: str) -> None:
+    """Draw a limit on the x axis as a dotted line with its name; the x limits must be final."""
+    ax.axvline(x, color="black", ls=":", lw=1.3)
+    write_beside(ax, (x, x), 0.98, text)
+
+
 def label_at_end(ax: Axes, ends: Iterable[tuple[float, str, str]]) -> None:
     """Write names at the right edge, each near its height, none over another.
 
@@ -177,9 +206,84 @@ def label_at_end(ax: Axes, ends: Iterable[tuple[float, str, str]]) -> None:
         )  # fmt: skip
 
 
-def set_title(ax: Axes, finding: str, pad: float | None = None) -> None:
-    """Write the finding over a chart, in two lines if it is long."""
-    ax.set_title(textwrap.fill(finding, 68), pad=pad)
+def set_title(ax: Axes, finding: str, *runs: Run, pad: float | None = None) -> None:
+    """Write the finding over a chart; over that, why a run that it comes from is invalid."""
+    invalid = [run.validity.text for run in runs if not run.validity.valid]
+    if len(invalid) > 1:
+        invalid = [f"{len(invalid)} of {len(runs)} runs are invalid, such as: {invalid[0]}"]
+    # "n = 600" stays on one line.
+    kept = (line.replace(" = ", "\u00a0=\u00a0") for line in (*invalid, finding))
+    lines = "\n".join(textwrap.fill(line, _width(ax)) for line in kept)
+    ax.set_title(lines.replace("\u00a0", " "), pad=pad)
+
+
+def _width(ax: Axes) -> int:
+    """Say how many characters of a title fit over an axes."""
+    inches = ax.get_position().width * ax.figure.bbox.width / ax.figure.dpi
+    return max(24, int(inches * 12.8))
+
+
+def add_footnote(ax: Axes, run: Run) -> None:
+    """Write under a chart what its reader has to know of the run to trust it."""
+    lag_s = analysis.percentiles(run.requests["lag_s"], (0.99,))["latency_s"].iloc[0]
+    lag_ms = 1e3 * run.validity.figures.get("lateness_p99_s", lag_s)
+    throttled = run.usage["throttled_share"].mean()
+    notes = [] if math.isnan(lag_ms) else [f"send lag p99 {lag_ms:.2g} ms"]
+    notes += [] if math.isnan(throttled) else [f"throttled in {100 * throttled:.0f} % of periods"]
+    notes += [f"{run.backend or 'no cluster'}, seed {run.seed}"]
+    ax.annotate(
+        "; ".join(notes), (1.0, 0.0), xycoords="axes fraction", xytext=(0, -33),
+        textcoords="offset points", ha="right", va="top", fontsize=7.5, color=EVERYONE,
+        annotation_clip=False, gid="footnote",
+    )  # fmt: skip
+
+
+def remove_footnotes(axes: Iterable[Axes]) -> None:
+    """Take the footnotes from charts that are drawn over one that has the same."""
+    for ax in axes:
+        for text in [text for text in ax.texts if text.get_gid() == "footnote"]:
+            text.remove()
+
+
+def legend_once(ax: Axes, **options: Any) -> None:
+    """Make a legend that names each kind of mark once, however often it was drawn."""
+    handles, labels = ax.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    ax.legend(once.values(), once.keys(), **options)
+
+
+def draw_prediction(ax: Axes, x: float, y: float, *, label: str = "predicted") -> None:
+    """Draw what a learner has predicted: an open diamond, the same in every chart."""
+    ax.plot(
+        [x], [y], "D", mfc="white", mec="black", mew=1.4, ms=8, zorder=6, clip_on=False,
+        label=label, ls="none",
+    )  # fmt: skip
+
+
+def draw_predicted_x(ax: Axes, x: float, unit: str = "ms") -> None:
+    """Draw a predicted place on the x axis: a diamond at the bottom with its number beside it."""
+    ax.axvline(x, color="black", lw=0.9, ls=(0, (1, 2)), zorder=5)
+    draw_prediction(ax, x, ax.get_ylim()[0])
+    write_beside(ax, (x, x), 0.12, f"predicted {x:.3g} {unit}")
+
+
+def draw_band(ax: Axes, x: Sequence[float], bands: Sequence[Band], label: str) -> None:
+    """Draw a range along the x axis."""
+    low, high = [band.low for band in bands], [band.high for band in bands]
+    ax.fill_between(x, low, high, color=BAND, alpha=0.5, lw=0, zorder=0.5, label=label)
+
+
+def pick(points: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Take the rows that have all of some columns, as numbers to draw.
+
+    Raises:
+        InvalidInput: A column is not there; names it.
+    """
+    if missing := [column for column in columns if column not in points]:
+        raise InvalidInput(
+            f"points has no {', '.join(missing)}: want the columns {', '.join(columns)}"
+        )
+    return points.dropna(subset=list(columns))
 
 
 def count(n: int) -> str:

@@ -1,68 +1,39 @@
-"""Charts of a Service as a whole: who answers, what a failover costs, what fails."""
+"""Charts of a Service as a whole: who answers, and how many are left without an answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from lab_utils import analysis
-from lab_utils.charts.latency import timeline
 from lab_utils.charts.looks import (
-    FAILED,
+    add_footnote,
     count,
+    draw_prediction,
     look_of,
-    mark_faults,
     name_of,
     new_axes,
-    new_panels,
     ordered_roles,
     say_empty,
     set_title,
-    shade_outages,
 )
 from lab_utils.runs import Run
 from lab_utils.theory import Band
 
 
-def failover(run: Run, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
-    """Draw a failover: every request above, requests per second by who answered below.
-
-    Args:
-        run: The run.
-        axes: Two axes; a new figure by default.
-
-    Returns:
-        The two axes: timeline, rates.
-    """
-    above, below = new_panels(axes, (2.2, 1.3))
-    timeline(run, ax=above)
-    if run.requests.empty:
-        say_empty(below, "")
-        return [above, below]
-    above.set_xlabel("")
-    rates = analysis.rates(run.requests)
-    for role in ordered_roles(str(role) for role in rates if role != "failed"):
-        look = look_of(role)
-        below.stairs(
-            rates[role], [*rates.index, rates.index[-1] + 1], baseline=None, lw=1.8,
-            color=look.color, ls=look.line, label=name_of(role),
-        )  # fmt: skip
-    failing = rates["failed"][rates["failed"] > 0]
-    below.plot(failing.index + 0.5, failing, "x", color=FAILED, ms=6, label="failed")
-    below.set_ylim(0, rates.to_numpy().max() * 1.15)
-    below.set_xlabel("Time request was due (s)")
-    below.set_ylabel("Requests per\nsecond")
-    shade_outages(below, run.outages, label=False)
-    mark_faults(below, run.faults, label=False)
-    return [above, below]
-
-
-def shares(run: Run, *, by: str = "role", ax: Axes | None = None) -> Axes:
+def shares(
+    run: Run,
+    *,
+    by: str = "role",
+    predicted: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw who answered which share, over the band that an even random choice would give.
 
     Args:
         run: The run.
         by: "role", "pod" or "node".
+        predicted: Predicted share by answerer, drawn as open diamonds.
         ax: Where to draw; a new figure by default.
 
     Returns:
@@ -81,13 +52,19 @@ def shares(run: Run, *, by: str = "role", ax: Axes | None = None) -> Axes:
         look = look_of(str(name) if by == "role" else "")
         ax.plot(at, 100 * row["share"], look.marker, color=look.color, ms=9)
         text = f"{100 * row['share']:.1f} % ({row['requests']:,})"
-        ax.annotate(text, (at, 100 * row["share"]), (10, 5), textcoords="offset points")
+        ax.annotate(
+            text, (at, 100 * row["share"]), (11, 0), textcoords="offset points", va="center",
+            bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
+        )  # fmt: skip
+        if predicted and name in predicted:
+            draw_prediction(ax, at - 0.15, 100 * predicted[str(name)])
     ax.set_xticks(range(len(found)), [name_of(str(name)) for name in found.index])
     ax.set_xlim(-0.5, len(found) - 0.2)
     ax.set_ylim(0, max(100 * found["share"].max(), high) * 1.25)
     ax.set_ylabel("Share of answers (%)")
     total = int(found["requests"].sum())
-    set_title(ax, f"{_say_shares(found)} ({count(total)})")
+    set_title(ax, f"{_say_shares(found)} ({count(total)})", run)
+    add_footnote(ax, run)
     return ax
 
 
@@ -132,16 +109,14 @@ def availability(
             fontsize=9,
         )  # fmt: skip
         if predicted and name in predicted:
-            ax.plot(
-                at + 0.33, 100 * predicted[name], "D", mfc="white", mec="black", ms=7, clip_on=False
-            )
+            draw_prediction(ax, at + 0.33, 100 * predicted[name])
             top = max(top, 100 * predicted[name])
     ax.set_xticks(range(len(found)), list(found))
     ax.set_ylim(0, top * 1.25)
     ax.set_ylabel("Failed requests (%)")
     total = sum(len(run.requests) for run in runs.values())
     hint = "; diamond: predicted" if predicted else ""
-    set_title(ax, f"{_say_availability(found)} ({count(total)}{hint})")
+    set_title(ax, f"{_say_availability(found)} ({count(total)}{hint})", *runs.values())
     return ax
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lab_utils.charts.looks import (
+    add_footnote,
     draw_limit,
     end_of,
     label_at_end,
@@ -60,7 +61,8 @@ def usage(run: Run, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     for ax, panel in zip(panels, _PANELS, strict=True):
         _draw(ax, run, panel)
     panels[-1].set_xlabel("Time since the start of the run (s)")
-    set_title(panels[0], _say(run.usage))
+    add_footnote(panels[-1], run)
+    set_title(panels[0], _say(run.usage), run)
     return panels
 
 

@@ -193,14 +193,14 @@ def kill_at(fault_s):
 def test_an_outage_is_split_into_phases_that_sum_up():
     requests = requests_at("." * 100 + "x" * 10 + "." * 100)
     requests.loc[110:139, "latency_s"] = 0.5  # cold at first
-    usage = [
-        {"t_s": t, "pod": "p", "ready": not 10.3 <= t < 15, "restarts": int(t > 15)}
-        for t in np.arange(0.4, 20)
+    states = [
+        {"t_s": t_s, "kind": "endpoint", "name": "p", "ready": ready}
+        for t_s, ready in ((-1.0, True), (10.4, False), (15.0, True))
     ]
     outages = analysis.find_outages(requests)
     split = analysis.split_outages(
         outages, requests, faults=kill_at(9.95), events=make_table("events"),
-        usage=make_table("usage", usage),
+        states=make_table("states", states),
     )  # fmt: skip
     found = split.loc[0, ["detect_s", "propagate_s", "reconnect_s", "warmup_s"]].tolist()
     assert found == pytest.approx([0.45, 0.5, 0.1, 2.8], abs=0.21)
@@ -212,9 +212,9 @@ def test_an_outage_is_noticed_by_events_where_nobody_sampled():
     events = make_table("events", [{"t_s": 12.0, "reason": "Unhealthy"}, {"t_s": 3, "reason": "X"}])
     split = analysis.split_outages(
         analysis.find_outages(requests), requests, faults=kill_at(10.0), events=events,
-        usage=make_table("usage"),
+        states=make_table("states"),
     )  # fmt: skip
-    assert split["detect_s"].tolist() == pytest.approx([2.0])
+    assert split["detect_s"].tolist() == pytest.approx([2.5])
     assert split["warmup_s"].tolist() == [0.0]
 
 
@@ -223,7 +223,7 @@ def test_an_outage_without_a_fault_has_no_phases(pattern):
     requests = requests_at(pattern)
     split = analysis.split_outages(
         analysis.find_outages(requests), requests, faults=make_table("faults"),
-        events=make_table("events"), usage=make_table("usage"),
+        events=make_table("events"), states=make_table("states"),
     )  # fmt: skip
     assert split["detect_s"].isna().all()
 
@@ -257,15 +257,16 @@ def test_amplification_is_the_mean_number_of_attempts():
     assert (band.low, band.value) == (pytest.approx(1.02), 2)
 
 
-def test_replicas_are_counted_as_they_are_ready():
+def test_replicas_are_counted_as_they_become_ready():
     rows = [
-        {"t_s": t + shift, "pod": pod, "ready": pod == "a" or t > 1, "cpu_cores": 0.05}
-        for t in range(4)
-        for pod, shift in (("a", 0.1), ("b", 0.3))
-    ]
-    found = analysis.replicas(make_table("usage", rows))
-    assert found["ready"].tolist() == [1, 1, 2, 2]
-    assert found["pods"].tolist() == [2] * 4
+        {"t_s": t_s, "kind": "pod", "name": name, "ready": ready}
+        for t_s, name, ready in (
+            (-1, "a", True), (-1, "b", True), (3, "b", False), (4, "b", False), (9, "c", True),
+        )
+    ]  # fmt: skip
+    found = analysis.replicas(make_table("states", rows))
+    assert found["t_s"].tolist() == [-1, 3, 9]
+    assert found["ready"].tolist() == [2, 1, 2]
 
 
 def test_the_twin_of_an_ideal_run_is_the_run():
@@ -318,7 +319,7 @@ NOTHING_TO_SAY = {
     "parts": analysis.parts,
     "percentiles": lambda requests: analysis.percentiles(requests["latency_s"]),
     "rates": analysis.rates,
-    "replicas": lambda _: analysis.replicas(make_table("usage")),
+    "replicas": lambda _: analysis.replicas(make_table("states")),
     "select_judged": analysis.select_judged,
     "shares": analysis.shares,
     "twin": analysis.twin,

@@ -14,7 +14,22 @@ from lab_utils.tables import make_table
 from tests.tools.made_runs import made_run
 
 mpl.use("Agg")
-CHARTS = ["timeline", "failover", "histogram", "parts", "shares", "usage"]
+CHARTS = {
+    "availability": lambda run: charts.availability({"run": run}, predicted={"run": 0.1}),
+    "autoscaling": lambda run: charts.autoscaling(
+        run, request_cores=0.05, target=0.5, predicted=[(0, 1), (5, 2)]
+    ),
+    "ccdf": lambda run: charts.ccdf({"run": run}, slo_s=0.2, predicted=0.1),
+    "dashboard": lambda run: list(charts.dashboard(run).values()),
+    "failover": lambda run: charts.failover(run),
+    "goodput": lambda run: charts.goodput({"run": run}, slo_s=0.2),
+    "histogram": lambda run: charts.histogram(run, predicted=0.1),
+    "parts": lambda run: charts.parts(run),
+    "rollout": lambda run: charts.rollout(run, least_ready=1),
+    "shares": lambda run: charts.shares(run, predicted={"primary": 0.5}),
+    "timeline": lambda run: charts.timeline(run),
+    "usage": lambda run: charts.usage(run),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +60,21 @@ def run():
         for t in range(30)
         for role in ("primary", "backup")
     ]
+    states = [
+        {"t_s": t_s, "kind": "pod", "name": name, "ready": ready}
+        for t_s, name, ready in (
+            (-1, "p", True),
+            (-1, "b", True),
+            (10, "p", False),
+            (16, "p", True),
+        )
+    ]
     limits = {role: {"cpu_cores": 0.1, "memory_bytes": 2**26} for role in ("primary", "backup")}
     return replace(
         made_run(),
         requests=requests,
         usage=make_table("usage", usage),
+        states=make_table("states", states),
         outages=analysis.find_outages(requests),
         faults=make_table("faults", [{"start_s": 10.0, "end_s": 10.1, "name": "kill -9"}]),
         settings={"limits": limits},
@@ -136,8 +161,11 @@ def test_the_histogram_holds_every_answer_and_its_percentiles(run):
 
 def test_the_parts_are_as_high_as_the_latencies(run):
     ax = charts.parts(run)
-    tops = max(bar.get_y() + bar.get_height() for bar in ax.patches)
-    assert tops <= run.requests["latency_s"].max() * 1e3
+    stacked = {patch.get_label(): patch.get_data() for patch in ax.patches}
+    tops_ms = stacked["overhead"].values
+    per_bar = int(np.diff(stacked["overhead"].edges)[0])
+    assert tops_ms[0] == pytest.approx(run.requests["latency_s"].dropna()[:per_bar].mean() * 1e3)
+    assert stacked["service"].values == pytest.approx(stacked["overhead"].baseline)
     assert "service 100.0 ms" in texts(ax)
 
 
@@ -161,9 +189,10 @@ def test_charts_of_nothing_say_so_and_of_one_row_work(run, name, rows):
         run,
         requests=run.requests.head(rows),
         usage=run.usage.head(rows),
+        states=run.states.head(rows),
         outages=make_table("outages"),
     )
-    made = getattr(charts, name)(little)
+    made = CHARTS[name](little)
     first = made if isinstance(made, Axes) else made[0]
     first.figure.canvas.draw()
     assert ("Nothing to show" in texts(first)) is (rows == 0)
@@ -173,7 +202,7 @@ def test_charts_of_nothing_say_so_and_of_one_row_work(run, name, rows):
 def test_charts_of_failures_alone_are_drawn(run, name):
     failed = run.requests[~run.requests["ok"]]
     unread = run.usage.assign(cpu_cores=np.nan, memory_bytes=np.nan)
-    made = getattr(charts, name)(replace(run, requests=failed, usage=unread))
+    made = CHARTS[name](replace(run, requests=failed, usage=unread))
     (made if isinstance(made, Axes) else made[0]).figure.canvas.draw()
 
 
@@ -183,7 +212,89 @@ def test_charts_draw_in_the_axes_they_are_given(run):
     assert charts.failover(run, axes=axes) == list(axes)
 
 
-def test_a_hundred_thousand_requests_are_drawn_soon(run):
+@pytest.mark.parametrize("name", CHARTS)
+def test_an_invalid_run_says_so_over_its_chart(run, name):
+    late = run.requests.assign(lag_s=0.02)
+    settings = run.settings | {"loop": "open"}
+    made = CHARTS[name](replace(run, requests=late, settings=settings))
+    first = made if isinstance(made, Axes) else made[0]
+    assert first.get_title(loc="left").startswith("INVALID: lateness p99 20 ms")
+
+
+def test_several_invalid_runs_are_counted(run):
+    late = replace(
+        run, requests=run.requests.assign(lag_s=0.02), settings=run.settings | {"loop": "open"}
+    )
+    title = charts.ccdf({"a": run, "b": late, "c": late}).get_title(loc="left")
+    assert title.startswith("2 of 3 runs are invalid")
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_quarter_of_a_million_requests_are_drawn_soon(run, name):
+    many = run.requests.sample(250_000, replace=True, random_state=1, ignore_index=True)
+    many["scheduled_s"] = np.arange(len(many)) / 1000
+    crowd = replace(run, requests=many, outages=analysis.find_outages(many))
+    made = CHARTS[name](crowd)
+    (made if isinstance(made, Axes) else made[0]).figure.canvas.draw()
+
+
+def test_a_crowd_is_drawn_as_pixels_and_medians_and_loses_no_failure(run):
     many = run.requests.sample(100_000, replace=True, random_state=1, ignore_index=True)
     many["scheduled_s"] = np.arange(len(many)) / 1000
-    charts.failover(replace(run, requests=many))[0].figure.canvas.draw()
+    many = many.assign(
+        ok=True, error="", latency_s=many["latency_s"].fillna(0.107),
+        role=many["role"].replace("", "backup"),
+    )  # fmt: skip
+    many.loc[50_000, ["ok", "error"]] = [False, "reset"]
+    ax = charts.timeline(replace(run, requests=many, outages=make_table("outages")))
+    assert len(ax.images) == 2  # primary and backup
+    assert drawn(ax, "failed").get_offsets()[0][0] == pytest.approx(50, abs=0.2)
+    medians = [line for line in ax.lines if len(line.get_xdata()) > 10]
+    assert np.median(medians[0].get_ydata()) == pytest.approx(107, abs=3)
+
+
+def test_the_tail_is_the_share_that_took_longer(run):
+    ax = charts.ccdf({"run": run})
+    curve = next(line for line in ax.lines if line.get_label() == "run")
+    latency_ms = run.requests["latency_s"].dropna() * 1e3
+    at = len(latency_ms) // 2
+    x, y = curve.get_xdata()[at], curve.get_ydata()[at]
+    assert y == pytest.approx(100 * (latency_ms > x).mean(), abs=0.2)
+    assert ax.get_yscale() == "log"
+
+
+def test_a_rollout_shows_failures_over_capacity(run):
+    above, below = charts.rollout(run, least_ready=1)
+    assert sum(bar.get_height() for bar in above.patches) == (~run.requests["ok"]).sum()
+    assert "never below 1 ready pod (" in texts(above)
+    steps = next(line for line in below.lines if len(line.get_xdata()) > 2)
+    assert steps.get_ydata().tolist() == [2, 1, 2, 2]
+
+
+def test_goodput_is_drawn_beside_what_was_offered(run):
+    ax = charts.goodput({"a": run}, slo_s=0.2)
+    line = next(one for one in ax.lines if len(one.get_xdata()) > 10)
+    assert line.get_ydata().sum() == (run.requests["latency_s"] <= 0.2).sum()
+    assert "99 % came in time" in texts(ax)
+
+
+def test_an_autoscaler_is_drawn_with_its_predicted_steps(run):
+    top, middle, bottom = charts.autoscaling(
+        run, request_cores=0.05, target=0.5, predicted=[(0, 1), (5, 4)]
+    )
+    assert "predicted" in texts(top)
+    assert "target 50 %" in texts(middle)
+    assert {"p50", "p95"} <= {text.get_text() for text in bottom.texts}
+
+
+def test_faults_that_last_are_hatched(run):
+    faults = make_table("faults", [{"start_s": 5.0, "end_s": 9.0, "name": "hang"}])
+    ax = charts.timeline(replace(run, faults=faults))
+    [patch] = [patch for patch in ax.patches if patch.get_hatch()]
+    assert (patch.get_x(), patch.get_width()) == (5.0, 4.0)
+
+
+def test_the_dashboard_names_its_axes(run):
+    assert list(charts.dashboard(run)) == [
+        "timeline", "rates", "histogram", "ccdf", "parts", "shares", "cpu", "memory", "throttled",
+    ]  # fmt: skip

@@ -15,6 +15,7 @@ import lab_utils
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONDA_NAMES = {"kubernetes-client", "kubernetes-kind", "pip", "python", "jupyterlab"}
 
@@ -24,8 +25,8 @@ def test_every_public_name_is_there():
         assert getattr(lab_utils, name) is not None
 
 
-def test_every_public_name_is_used_by_a_notebook_or_the_readme():
-    texts = [path.read_text() for path in [*NOTEBOOKS, ROOT / "README.md"]]
+def test_every_public_name_is_used_by_a_notebook_the_readme_or_the_docs():
+    texts = [path.read_text() for path in [*NOTEBOOKS, ROOT / "README.md", *DOCS]]
     unused = [
         name
         for name in lab_utils.__all__
@@ -113,3 +114,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert (built.returncode, built.stderr) == (0, "")
     assert (tmp_path / "glossary.html").is_file()
+
+
+def test_the_gallery_shows_every_chart_with_a_text_for_those_who_do_not_see_it():
+    charts = set(lab_utils.charts.__all__) - {"style", "use_style"}
+    page = (ROOT / "docs/gallery/README.md").read_text()
+    shown = dict(re.findall(r"!\[([^\]]{30,})\]\((\w+)\.png\)", page))
+    assert sorted(shown.values()) == sorted(charts)
+    assert all((ROOT / f"docs/gallery/{name}.png").is_file() for name in charts)
+    assert all(f"lab.charts.{name}`" in page for name in charts)

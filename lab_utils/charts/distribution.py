@@ -1,0 +1,195 @@
+"""Charts of how latencies are spread, and of what a tail does to those who need many answers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from lab_utils import analysis
+from lab_utils.charts.looks import (
+    BAND,
+    EVERYONE,
+    add_footnote,
+    count,
+    draw_limit_at,
+    draw_predicted_x,
+    draw_prediction,
+    label_at_end,
+    look_at,
+    new_axes,
+    pick,
+    say_empty,
+    set_title,
+    write_beside,
+)
+from lab_utils.runs import Run
+from lab_utils.theory import slow_share, wilson_band
+from lab_utils.theory.tails import Exceeds
+
+_CURVE_POINTS = 2_000
+
+
+def histogram(run: Run, *, predicted: float | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how the latencies of the answered requests are spread, with p50 and p99.
+
+    Args:
+        run: The run.
+        predicted: A predicted latency in seconds, drawn as an open diamond.
+        ax: Where to draw; a new figure by default.
+
+    Returns:
+        The axes.
+    """
+    ax = new_axes(ax)
+    latency_ms = run.requests["latency_s"].dropna().to_numpy() * 1e3
+    if not latency_ms.size:
+        return say_empty(ax, "No request of this run was answered.")
+    bins = min(60, max(5, int(len(latency_ms) ** 0.5) * 2))
+    top = max(float(latency_ms.max()), 1e3 * (predicted or 0.0)) * 1.05
+    ax.hist(latency_ms, bins=bins, range=(0, top), color=BAND, ec=EVERYONE, lw=0.5)
+    ax.set_xlim(0, top)
+    ax.set_ylim(0, ax.get_ylim()[1] * 1.25)
+    found = analysis.percentiles(latency_ms / 1e3, (0.5, 0.99))
+    for row, line in enumerate(found.to_dict("records")):
+        value, low, high = (1e3 * line[name] for name in ("latency_s", "low_s", "high_s"))
+        span = "few samples" if np.isnan(low + high) else f"{low:.0f}-{high:.0f}"
+        ax.axvline(value, color="black", lw=1.2, ls=("-", "--")[row])
+        text = f"p{100 * line['quantile']:.0f}: {value:.0f} ms ({span})"
+        write_beside(ax, (value, value), 0.98 - 0.1 * row, text)
+    if predicted is not None:
+        draw_predicted_x(ax, predicted * 1e3)
+    ax.set_xlabel("Request latency (ms)")
+    ax.set_ylabel("Requests")
+    p50_ms, p99_ms = found["latency_s"] * 1e3
+    finding = f"Half take up to {p50_ms:.0f} ms, 99 % up to {p99_ms:.0f} ms"
+    set_title(ax, f"{finding} ({count(len(latency_ms))})", run)
+    add_footnote(ax, run)
+    return ax
+
+
+def ccdf(
+    runs: Mapping[str, Run],
+    *,
+    theory: Mapping[str, Exceeds] | None = None,
+    slo_s: float | None = None,
+    predicted: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw which share of the answers took longer, on a logarithmic axis: the tail.
+
+    Args:
+        runs: Name of each curve and its run.
+        theory: Exceedance by the same names (theory.exceeds_exponential, hedged, ...), drawn thin.
+        slo_s: An objective, drawn as a dotted line.
+        predicted: A predicted p99 in seconds, drawn as an open diamond.
+        ax: Where to draw; a new figure by default.
+
+    Returns:
+        The axes.
+    """
+    ax = new_axes(ax)
+    samples = {
+        name: np.sort(run.requests["latency_s"].dropna().to_numpy()) * 1e3
+        for name, run in runs.items()
+    }
+    samples = {name: known for name, known in samples.items() if known.size}
+    if not samples:
+        return say_empty(ax, "No request of these runs was answered.")
+    most = max(known.size for known in samples.values())
+    right = max(*(float(known[-1]) for known in samples.values()), 1e3 * (predicted or 0.0)) * 1.05
+    ax.set_yscale("log")
+    ax.set_xlim(0, right)
+    for position, (name, known) in enumerate(samples.items()):
+        look = look_at(position)
+        at = _curve_ranks(known.size)
+        times_ms, above = np.r_[0, known[at - 1]], 100 * np.r_[1, 1 - at / known.size]
+        ax.plot(times_ms, above, color=look.color, ls=look.line, label=name, ds="steps-post")
+        if theory and name in theory:
+            times_ms = np.linspace(0, right, 300)
+            exceeds = [100 * theory[name](t_ms / 1e3) for t_ms in times_ms]
+            label = "theory" if position == 0 else None
+            ax.plot(times_ms, exceeds, color="black", lw=0.8, zorder=1.8, label=label)
+    ax.axhline(1, color="black", lw=0.8, ls=":")
+    ax.annotate(
+        "p99", (1.0, 1), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        va="center", fontsize=9,
+    )  # fmt: skip
+    if slo_s is not None:
+        draw_limit_at(ax, slo_s * 1e3, f"SLO {slo_s * 1e3:.0f} ms")
+    if predicted is not None:
+        draw_prediction(ax, predicted * 1e3, 1.0, label=f"predicted p99 {predicted * 1e3:.0f} ms")
+    ax.set_yticks([100, 10, 1, 0.1, 0.01], ["100", "10", "1", "0.1", "0.01"])
+    ax.minorticks_off()
+    ax.set_ylim(np.clip(50 / most, 0.005, 0.5), 150)
+    ax.set_xlabel("Request latency (ms)")
+    ax.set_ylabel("Answers that took longer (%)")
+    ax.legend(loc="upper right")
+    p99_ms = {
+        name: float(analysis.percentiles(known, (0.99,))["latency_s"].iloc[0])
+        for name, known in samples.items()
+    }
+    total = sum(known.size for known in samples.values())
+    set_title(ax, f"{_say_tails(p99_ms)} ({count(total)})", *runs.values())
+    return ax
+
+
+def _curve_ranks(n: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """Give the ranks that a curve of n samples is drawn through: all, or dense in the tail."""
+    if n <= _CURVE_POINTS:
+        return np.arange(1, n + 1)
+    tail = n - np.unique(np.geomspace(1, n - 1, _CURVE_POINTS).astype(np.int64))
+    return np.unique(np.append(tail, [1, n]))
+
+
+def _say_tails(p99_ms: Mapping[str, float]) -> str:
+    best, worst = (choose(p99_ms, key=lambda name: p99_ms[name]) for choose in (min, max))
+    if len(p99_ms) == 1:
+        return f"1 in 100 takes longer than {p99_ms[best]:.0f} ms"
+    return f"p99 from {p99_ms[best]:.0f} ms ({best}) to {p99_ms[worst]:.0f} ms ({worst})"
+
+
+def fan_out(
+    points: pd.DataFrame,
+    *,
+    one_slow: float,
+    predicted: Mapping[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how many requests are slow that wait for n answers, over the formula.
+
+    Args:
+        points: One row per n: fan_out, requests, slow (how many of them were slow).
+        one_slow: Probability that one answer is slow.
+        predicted: Predicted share by n, drawn as open diamonds.
+        ax: Where to draw; a new figure by default.
+
+    Returns:
+        The axes.
+    """
+    ax = new_axes(ax)
+    known = pick(points, "fan_out", "requests", "slow")
+    known = known[known["requests"] > 0]
+    if known.empty:
+        return say_empty(ax, "There are no fanned-out requests to draw.")
+    n = np.arange(1, int(known["fan_out"].max()) + 1)
+    ax.plot(n, [100 * slow_share(one_slow, int(k)) for k in n], color="black", lw=1.2)
+    for row in known.to_dict("records"):
+        band = wilson_band(int(row["slow"]), int(row["requests"]))
+        error = [[100 * (band.value - band.low)], [100 * (band.high - band.value)]]
+        ax.errorbar(row["fan_out"], 100 * band.value, error, fmt="o", color="#0072B2", capsize=3)
+    for size, share in (predicted or {}).items():
+        draw_prediction(ax, size, 100 * share)
+    ax.set_xlim(0, n[-1] * 1.04 + 0.5)
+    ax.set_ylim(0, max(ax.get_ylim()[1], 1.0))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    label_at_end(ax, [(100 * slow_share(one_slow, int(n[-1])), "theory", "black")])
+    ax.set_xlabel("Answers that a request waits for")
+    ax.set_ylabel("Slow requests (%)")
+    last = known.iloc[int(known["fan_out"].argmax())]
+    found = 100 * last["slow"] / last["requests"]
+    total = int(known["requests"].sum())
+    what = f"of requests that need {last['fan_out']:.0f} answers are slow"
+    set_title(ax, f"{found:.0f} % {what}, at {100 * one_slow:.3g} % each ({count(total)})")
+    return ax

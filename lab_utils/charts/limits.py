@@ -1,0 +1,121 @@
+"""Charts of CPU limits: the staircase of latencies, and what a start-up takes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from lab_utils.charts.looks import (
+    BAND,
+    count,
+    draw_prediction,
+    legend_once,
+    new_axes,
+    pick,
+    say_empty,
+    set_title,
+)
+from lab_utils.theory import startup_s, throttled_latency_s
+
+
+def staircase(
+    points: pd.DataFrame,
+    *,
+    limit_cores: float,
+    predicted: Mapping[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw latency against the CPU work of a request under a limit, in its envelope.
+
+    Args:
+        points: One row per request: work_s (CPU seconds), latency_s.
+        limit_cores: The CPU limit.
+        predicted: Predicted latency in seconds by work in seconds, drawn as open diamonds.
+        ax: Where to draw; a new figure by default.
+
+    Returns:
+        The axes.
+    """
+    ax = new_axes(ax)
+    known = pick(points, "work_s", "latency_s")
+    if known.empty:
+        return say_empty(ax, "There are no answered requests to draw.")
+    work_s = np.linspace(0, float(known["work_s"].max()) * 1.1 + 1e-4, 800)
+    bands = [throttled_latency_s(max(w, 1e-9), limit_cores) for w in work_s]
+    work_ms = work_s * 1e3
+    ax.fill_between(
+        work_ms, [1e3 * b.low for b in bands], [1e3 * b.high for b in bands], color=BAND, alpha=0.5,
+        lw=0, label="envelope of the theory",
+    )  # fmt: skip
+    ax.plot(work_ms, [1e3 * band.value for band in bands], color="black", lw=1.2, label="its mean")
+    ax.scatter(
+        1e3 * known["work_s"], 1e3 * known["latency_s"], s=9, c="#0072B2", alpha=0.5, lw=0,
+        label="requests", rasterized=True,
+    )  # fmt: skip
+    medians = known.groupby("work_s")["latency_s"].median() * 1e3
+    ax.plot(
+        1e3 * medians.index.to_numpy(), medians, "_", color="black", ms=16, mew=2.2, label="median"
+    )
+    for work, latency_s in (predicted or {}).items():
+        draw_prediction(ax, 1e3 * work, 1e3 * latency_s)
+    ax.set_xlim(0, work_ms[-1])
+    ax.set_ylim(0, None)
+    ax.set_xlabel("CPU work of a request (ms)")
+    ax.set_ylabel("Request latency (ms)")
+    legend_once(ax, loc="upper left")
+    work, median_ms = 1e3 * float(medians.index[-1]), float(medians.iloc[-1])
+    set_title(
+        ax,
+        f"At {1e3 * limit_cores:.0f}m, {work:.0f} ms of work take {median_ms:.0f} ms "
+        f"({count(len(known))})",
+    )
+    return ax
+
+
+def startup(
+    points: pd.DataFrame,
+    *,
+    cpu_s: float,
+    predicted: Mapping[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw start-up times against 1 / limit: a straight line, within 30 %.
+
+    Args:
+        points: One row per start: limit_cores, startup_s.
+        cpu_s: CPU seconds that a start needs.
+        predicted: Predicted seconds by limit in cores, drawn as open diamonds.
+        ax: Where to draw; a new figure by default.
+
+    Returns:
+        The axes.
+    """
+    ax = new_axes(ax)
+    known = pick(points, "limit_cores", "startup_s")
+    known = known[known["limit_cores"] > 0]
+    if known.empty:
+        return say_empty(ax, "No start was measured.")
+    slowest = 1 / float(known["limit_cores"].min())
+    x = np.linspace(0.01, slowest * 1.1, 200)
+    line = np.array([startup_s(cpu_s, 1 / at) for at in x])
+    ax.fill_between(x, 0.7 * line, 1.3 * line, color=BAND, alpha=0.5, lw=0, label="± 30 %")
+    ax.plot(x, line, color="black", lw=1.2, label=f"{cpu_s:.2f} CPU-s / limit")
+    ax.plot(1 / known["limit_cores"], known["startup_s"], "o", color="#0072B2", label="starts")
+    for limit, took_s in (predicted or {}).items():
+        draw_prediction(ax, 1 / limit, took_s)
+    limits = sorted(set(known["limit_cores"]))
+    ax.set_xticks([1 / limit for limit in limits], [f"1/{1e3 * limit:.0f}m" for limit in limits])
+    ax.set_xlim(0, x[-1])
+    ax.set_ylim(0, None)
+    ax.set_xlabel("1 / CPU limit (millicores)")
+    ax.set_ylabel("Start to ready (s)")
+    legend_once(ax, loc="upper left")
+    tight = known.iloc[int(known["limit_cores"].argmin())]
+    same = known.loc[known["limit_cores"] == tight["limit_cores"], "startup_s"].median()
+    set_title(
+        ax,
+        f"A start takes {same:.1f} s at {1e3 * tight['limit_cores']:.0f}m (median; "
+        f"n = {len(known)} starts)",
+    )
+    return ax
