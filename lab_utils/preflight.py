@@ -6,42 +6,36 @@ in `examine`, which only looks: it installs nothing and changes nothing.
 
 import json
 import os
+import re
 import resource
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from lab_utils.backends.base import Backend
-from lab_utils.backends.choose import choose
-from lab_utils.backends.engine import Engine, probe
-from lab_utils.backends.topology import NODE_PORTS
+from lab_utils.backends.base import NAMESPACE, Backend, Object
+from lab_utils.backends.choose import choose, look_for_kind
+from lab_utils.backends.context import PREFIX
+from lab_utils.backends.kind_needs import (
+    KUBERNETES_MINOR,
+    Check,
+    Status,
+    judge_inotify,
+    judge_kubectl,
+    judge_proxy,
+)
+from lab_utils.backends.topology import NODE_PORTS, host_ports
+from lab_utils.backends.user_config import take_context
+from lab_utils.controlplane import launch
 from lab_utils.errors import LabError
 from lab_utils.settings import Settings, state_root
 from lab_utils.units import format_mebibytes
 
-Status = Literal["ok", "warn", "fail"]
-_KUBERNETES_MINOR = 36
 _MEBIBYTE = 2**20
-_INFERENCE = {
-    "metadata": {"namespace": "lab", "name": "inference"},
-    "spec": {"type": "NodePort", "ports": [{"nodePort": NODE_PORTS[0]}]},
-}
 _INOTIFY = Path("/proc/sys/fs/inotify")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding: what was looked at, the verdict, what was found, and what to do about it."""
-
-    name: str
-    status: Status
-    found: str
-    remedy: str = ""
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -53,25 +47,42 @@ def examine(settings: Settings) -> list[Check]:
     Returns:
         The checks that matter for the backend that would be taken, most basic first.
     """
-    engine, kind = probe(), shutil.which("kind")
-    needed = settings.backend == "kind"
     backend, chosen = _choice(settings)
     checks = [
         chosen,
         judge_python(sys.version_info[:3]),
         judge_memory(_available_memory()),
-        judge_addresses(_unbindable(["127.0.0.1", "127.200.1.1"])),
         judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+        judge_proxy(os.environ),
         _state_folder(settings),
-        _port(settings, backend),
-        judge_engine(engine, needed=needed),
-        judge_kind(kind, needed=needed),
-        judge_kubectl(_kubectl_version()),
+        judge_leftovers(_leftovers(settings)),
+        judge_kubectl(_kubectl_version(), _minor_of(settings.node_image)),
     ]
-    if backend is not None and backend.name == "kind" and _INOTIFY.is_dir():
+    if settings.backend.startswith(PREFIX):
+        return [*checks, _context(settings)]
+    checks += _port_checks(settings, backend)
+    if settings.backend == "kind" or (backend is not None and backend.name == "kind"):
+        return [*checks, *_for_kind()]
+    unneeded = [_unneeded(check) for check in _for_kind()[:1]]
+    return [*checks, judge_addresses(_unbindable(["127.0.0.1", "127.200.1.1"])), *unneeded]
+
+
+def _for_kind() -> list[Check]:
+    checks = look_for_kind()
+    if _INOTIFY.is_dir():
         limits = [int((_INOTIFY / f"max_user_{n}").read_text()) for n in ("instances", "watches")]
         checks.append(judge_inotify(*limits))
     return checks
+
+
+def _unneeded(check: Check) -> Check:
+    return replace(check, status="ok", remedy="Not needed: the embedded cluster does without.")
+
+
+def _minor_of(node_image: str | None) -> int:
+    """Read the minor version of Kubernetes from a node image's tag."""
+    found = re.search(r":v1\.(\d+)", node_image or "")
+    return int(found[1]) if found else KUBERNETES_MINOR
 
 
 def judge_python(version: Sequence[int]) -> Check:
@@ -119,34 +130,12 @@ def judge_disk(free_bytes: int) -> Check:
     return Check("disk", status, found, "Free some space, or set LAB_STATE_DIR to another disk.")
 
 
-def judge_engine(engine: Engine, *, needed: bool) -> Check:
-    """Docker is needed for Kind only."""
-    if not engine.problem:
-        return Check("Docker engine", "ok", engine.version)
-    return Check("Docker engine", "fail" if needed else "ok", engine.problem, _unneeded(needed))
-
-
-def judge_kind(binary: str | None, *, needed: bool) -> Check:
-    """Kind is found on the PATH."""
-    if binary:
-        return Check("kind", "ok", binary)
-    remedy = "Install it: https://kind.sigs.k8s.io/docs/user/quick-start/#installation"
-    return Check("kind", "fail" if needed else "ok", "not on the PATH", _unneeded(needed, remedy))
-
-
-def _unneeded(needed: bool, remedy: str = "") -> str:
-    return remedy if needed else "Not needed: the embedded cluster does without."
-
-
-def judge_kubectl(version: str | None) -> Check:
-    """Kubectl is a comfort; it may be one minor version away from the cluster."""
-    if version is None:
-        return Check("kubectl", "ok", "not on the PATH", "Not needed: the lab does without.")
-    minor = "".join(filter(str.isdigit, version.split(".")[1])) if version.count(".") else ""
-    if minor and abs(int(minor) - _KUBERNETES_MINOR) <= 1:
-        return Check("kubectl", "ok", version)
-    remedy = f"Its tables may differ; 1.{_KUBERNETES_MINOR} is what the lab's clusters speak."
-    return Check("kubectl", "warn", version, remedy)
+def judge_leftovers(found: Sequence[str]) -> Check:
+    """Clusters of earlier days take memory, and interrupted ones are in the way of new ones."""
+    if not found:
+        return Check("leftovers", "ok", "none")
+    remedy = "If you no longer need them: `lab down --backend BACKEND --name NAME`"
+    return Check("leftovers", "warn", "; ".join(found), remedy)
 
 
 def judge_port(port: int, *, free: bool, ours: bool, demanded: bool) -> Check:
@@ -158,18 +147,6 @@ def judge_port(port: int, *, free: bool, ours: bool, demanded: bool) -> Check:
         remedy = "End what uses it, or set LAB_HTTP_PORT to a free port."
         return Check(name, "fail", "used by another program", remedy)
     return Check(name, "ok", "used by another program", "Not needed: another port is taken.")
-
-
-def judge_inotify(instances: int, watches: int) -> Check:
-    """Three nodes with systemd and a kubelet each use up small limits ("too many open files")."""
-    found = f"max_user_instances {instances}, max_user_watches {watches}"
-    if instances >= 512 and watches >= 524288:
-        return Check("inotify", "ok", found)
-    remedy = (
-        "sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288 "
-        "(https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files)"
-    )
-    return Check("inotify", "warn", found, remedy)
 
 
 def _choice(settings: Settings) -> tuple[Backend | None, Check]:
@@ -188,17 +165,55 @@ def _state_folder(settings: Settings) -> Check:
     return judge_disk(shutil.disk_usage(folder).free)
 
 
-def _port(settings: Settings, backend: Backend | None) -> Check:
-    port = settings.http_port or NODE_PORTS[0]
-    ours = False
+def _context(settings: Settings) -> Check:
+    try:
+        (cluster,) = take_context(settings.backend.removeprefix(PREFIX))["clusters"]
+    except LabError as exc:
+        return Check("context", "fail", str(exc), "Choose one of `kubectl config get-contexts`.")
+    return Check("context", "ok", str(cluster["cluster"].get("server")))
+
+
+def _leftovers(settings: Settings) -> list[str]:
+    """Name what other clusters of the lab have left here: those that run, and halves."""
+    try:
+        root = state_root(settings)
+    except LabError:
+        return []
+    others = [f for f in root.glob("embedded/*") if f.name != settings.cluster]
+    running = [f"cluster {f.name!r} (embedded) runs" for f in others if launch.find(f)]
+    notes = [f for f in root.glob("kind/*/made.json") if f.parent.name != settings.cluster]
+    return running + [f"cluster {f.parent.name!r} (kind) was made" for f in notes]
+
+
+def _port_checks(settings: Settings, backend: Backend | None) -> list[Check]:
+    demanded = settings.http_port is not None or (backend is not None and backend.name == "kind")
+    ours = _served(backend)
+    return [
+        judge_port(
+            port,
+            free=not _unbindable(["127.0.0.1"], port),
+            ours=port in ours,
+            demanded=demanded,
+        )
+        for port in host_ports(settings.http_port or NODE_PORTS[0]).values()
+    ]
+
+
+def _served(backend: Backend | None) -> set[int]:
+    """Give the ports of this machine on which the lab's cluster serves its Services."""
+    ports = set[int]()
     try:
         if backend is not None and backend.is_running():
-            ours = backend.service_url(_INFERENCE).endswith(f":{port}")
+            for node_port in NODE_PORTS:
+                ports.add(int(backend.service_url(_service(node_port)).rpartition(":")[2]))
     except LabError:
-        pass  # it runs, but has no such Service: then the port is not ours
-    demanded = settings.http_port is not None or (backend is not None and backend.name == "kind")
-    free = not _unbindable(["127.0.0.1"], port)
-    return judge_port(port, free=free, ours=ours, demanded=demanded)
+        pass  # it runs, but has no such Services: then the ports are not ours
+    return ports
+
+
+def _service(node_port: int) -> Object:
+    metadata = {"namespace": NAMESPACE, "name": "inference"}
+    return {"metadata": metadata, "spec": {"type": "NodePort", "ports": [{"nodePort": node_port}]}}
 
 
 def _unbindable(addresses: Sequence[str], port: int = 0) -> list[str]:

@@ -7,9 +7,9 @@ socket before the SDK does, because only the socket tells "not running" from "no
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from lab_utils.errors import BackendUnavailable, ClusterError
 
@@ -29,10 +29,14 @@ _REMEDIES: dict[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Engine:
-    """What was found: a version when it answers, else the problem with its remedy."""
+    """What was found: a version when it answers, else the problem with its remedy.
+
+    What it says about itself is in `about`, in the words of Docker's API (GET /info).
+    """
 
     version: str = ""
     problem: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def probe() -> Engine:
@@ -46,7 +50,7 @@ def probe() -> Engine:
         return Engine(
             problem="The Docker engine runs Windows containers. Switch it to Linux containers."
         )
-    return Engine(version=str(about.get("ServerVersion", "unknown")))
+    return Engine(version=str(about.get("ServerVersion", "unknown")), about=about)
 
 
 @contextlib.contextmanager

@@ -4,45 +4,50 @@ from lab_utils.backends import topology
 from lab_utils.backends.choose import choose, decide
 from lab_utils.backends.embedded import EmbeddedBackend
 from lab_utils.backends.engine import Engine, probe
+from lab_utils.backends.kind_needs import Check, judge_all
 from lab_utils.errors import BackendUnavailable, ClusterNotRunning, InvalidInput, ManifestError
 from lab_utils.settings import load_settings, project_root
 from tests.tools.services import node_port_service
 
-UP, DOWN = Engine(version="28.2"), Engine(problem="The Docker engine is down.")
+DOWN = Engine(problem="The Docker engine is down. Start it.")
+UP = Engine("28.2", about={"Architecture": "x86_64", "NCPU": 4, "MemTotal": 8 * 2**30})
+SMALL = Engine("28.2", about={"Architecture": "x86_64", "NCPU": 4, "MemTotal": 2**30})
+FOUND = "/bin/true"
 
 
-def never() -> Engine:
-    raise AssertionError("the engine need not be asked")
+def never() -> list[Check]:
+    raise AssertionError("the machine need not be looked at")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "binary", "look", "name", "reason"),
+    ("wanted", "look", "name", "reason"),
     [
-        ("auto", "/bin/kind", lambda: UP, "kind", "auto: Docker 28.2 answers and /bin/kind is"),
-        ("auto", "/bin/kind", lambda: DOWN, "embedded", "auto: no Kind here. The Docker engine is"),
-        ("auto", None, never, "embedded", "There is no `kind` on the PATH."),
-        ("kind", "/bin/kind", lambda: UP, "kind", "LAB_BACKEND asks for it: Docker 28.2"),
-        ("embedded", "/bin/kind", never, "embedded", "LAB_BACKEND asks for it"),
-        ("context:prod", "/bin/kind", never, "context:prod", "LAB_BACKEND asks for it"),
+        ("auto", lambda: judge_all(UP, FOUND, FOUND), "kind", "auto: Docker 28.2 and /bin/true"),
+        ("auto", lambda: judge_all(DOWN, FOUND, FOUND), "embedded", "The Docker engine is down."),
+        ("auto", lambda: judge_all(DOWN, None, FOUND), "embedded", "There is no `kind` on the"),
+        ("auto", lambda: judge_all(UP, FOUND, None), "embedded", "There is no `docker` on the"),
+        ("auto", lambda: judge_all(SMALL, FOUND, FOUND), "embedded", "4 CPUs, 1024.0 MiB"),
+        ("kind", lambda: judge_all(UP, FOUND, FOUND), "kind", "asks for it: Docker 28.2"),
+        ("embedded", never, "embedded", "LAB_BACKEND asks for it"),
+        ("context:prod", never, "context:prod", "LAB_BACKEND asks for it"),
     ],
 )
-def test_the_choice_always_says_why(wanted, binary, look, name, reason):
-    chosen, why = decide(wanted, binary, look)
+def test_the_choice_always_says_why(wanted, look, name, reason):
+    chosen, why = decide(wanted, look)
     assert chosen == name
     assert reason in why
 
 
 @pytest.mark.parametrize(
-    ("wanted", "binary", "error"),
+    ("kind", "engine", "error"),
     [
-        ("kind", None, "There is no `kind` on the PATH. Mend that, or use"),
-        ("kind", "/bin/kind", "The Docker engine is down. Mend that, or use"),
+        (None, UP, r"There is no `kind` on the PATH\. Install it.*LAB_BACKEND=embedded"),
+        (FOUND, DOWN, r"The Docker engine is down\. Start it.*LAB_BACKEND=embedded"),
     ],
 )
-def test_a_backend_that_cannot_be_used_is_refused_with_the_way_out(wanted, binary, error):
-    with pytest.raises(BackendUnavailable, match=error) as caught:
-        decide(wanted, binary, lambda: DOWN)
-    assert "embedded" in str(caught.value)
+def test_a_backend_that_cannot_be_used_is_refused_with_the_way_out(kind, engine, error):
+    with pytest.raises(BackendUnavailable, match=error):
+        decide("kind", lambda: judge_all(engine, kind, FOUND))
 
 
 def test_choose_gives_a_backend_that_is_not_started(tmp_path):
