@@ -9,7 +9,7 @@ import html
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,13 @@ class Bar:
 
     def say(self, note: str) -> None:
         """Show in a few words what is being done."""
+
+    def show(self, draw: Callable[[], str]) -> None:
+        """Show a small chart where there is room for one.
+
+        Args:
+            draw: Gives the chart of now as HTML; called when it is drawn, and only then.
+        """
 
 
 @contextmanager
@@ -94,6 +101,7 @@ class _NotebookBar(Bar):
 
         self._title, self._total, self._done, self._note = title, total, 0.0, ""
         self._start_s = self._drawn_s = time.monotonic()
+        self._chart: Callable[[], str] = str
         show: Any = display.display
         self._handle = show(self._bundle(), raw=True, display_id=True)
 
@@ -104,6 +112,9 @@ class _NotebookBar(Bar):
     def say(self, note: str) -> None:
         self._note = note
         self._draw_soon()
+
+    def show(self, draw: Callable[[], str]) -> None:
+        self._chart = draw
 
     def draw(self) -> None:
         """Show the state of now."""
@@ -119,4 +130,6 @@ class _NotebookBar(Bar):
         text = f"{self._title} {elapsed_s:.0f} s {self._note}"
         state = f' value="{self._done}" max="{self._total}"' if self._total else ""
         bar = f'<progress aria-label="{html.escape(self._title)}"{state}></progress>'
-        return {"text/plain": text, "text/html": f"<div>{bar} {html.escape(text)}</div>"}
+        chart = self._chart()
+        shown = f"<div>{bar} {html.escape(text)}" + (f"<br>{chart}</div>" if chart else "</div>")
+        return {"text/plain": text, "text/html": shown}

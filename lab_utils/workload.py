@@ -20,6 +20,7 @@ from lab_utils.errors import InvalidInput, LoadError
 from lab_utils.injection import Fault, Injector
 from lab_utils.inside import InsideGenerator, Pods
 from lab_utils.journal import JOURNAL, Journal
+from lab_utils.live import Sketch
 from lab_utils.loadgen.plan import Plan
 from lab_utils.loadgen.policy import Policy
 from lab_utils.loadgen.process import Generator
@@ -205,6 +206,7 @@ def _perform(
 
 def _watch(generator: Source, injector: Injector, bar: Bar) -> None:
     finished = False
+    bar.show(Sketch(generator.rows).draw)
     while not finished and injector.error is None:
         finished = generator.wait(_LOOK_PERIOD_S)
         bar.reach(len(generator.rows))
