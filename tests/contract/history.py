@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,12 @@ from tests.contract.cluster import Namespace, Object
 REFERENCE = Path(__file__).parents[1] / "reference" / "watch"
 Story = dict[str, list[str]]
 """By object and field ("Pod 1 phase"): the values it took, in order."""
+Keep = Callable[[list[str]], list[str]]
+"""Leaves out of a field's values what may be missed on either side."""
+Differences = dict[str, tuple[list[str], list[str]]]
+"""By object and field: the values here and those of the recording."""
 _LIST_KEYS = ("type", "name", "key", "ip")
-_CONDITION = re.compile(r"status\.conditions\[(\w+)\]\.status")
+_CONDITION = re.compile(r"status\.conditions\[(\w+)\]\.(?:status|reason)")
 _STATE = re.compile(
     r"status\.(?:init)?[cC]ontainerStatuses\[([^\]]+)\]\.(state|lastState)\.(\w+)(.*)"
 )
@@ -48,9 +52,15 @@ class Recorder:
 
     def __init__(self, namespace: Namespace, *kinds: str) -> None:
         self.rows: list[Row] = []
+        self.before: list[Row] = []
+        """What was there when it began."""
         self._namespace, self._started_s = namespace, time.monotonic()
-        self._streams: list[Any] = []
-        self._threads = [threading.Thread(target=self._watch, args=(kind,)) for kind in kinds]
+        self._kinds = kinds
+        self._streams = [self._open(kind) for kind in kinds]
+        self._threads = [
+            threading.Thread(target=self._read, args=(kind, stream))
+            for kind, stream in zip(kinds, self._streams, strict=True)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -66,12 +76,23 @@ class Recorder:
             thread.join(10)
         return self
 
-    def _watch(self, kind: str) -> None:
+    def differences(self, recording: str, keep: Keep = list) -> Differences:
+        """Stop, and compare what these kinds went through with a recording of Kind."""
+        told = story(self.stop().rows, self.before)
+        rows = [row for row in read_recording(recording) if row.kind in self._kinds]
+        return differences(told, story(rows), keep)
+
+    def _open(self, kind: str) -> Any:
         cluster = self._namespace.cluster
         path = cluster.path(kind, None if kind == "Node" else self._namespace.name)
-        revision = cluster.request("GET", path).body["metadata"]["resourceVersion"]
-        stream = cluster.open("GET", path, stream=True, watch=1, resourceVersion=revision)
-        self._streams.append(stream)
+        listed = cluster.request("GET", path).body
+        for obj in listed["items"]:
+            name = obj["metadata"]["name"]
+            self.before.append(Row(0, kind, "ADDED", name, leaves(obj), obj))
+        revision = listed["metadata"]["resourceVersion"]
+        return cluster.open("GET", path, stream=True, watch=1, resourceVersion=revision)
+
+    def _read(self, kind: str, stream: Any) -> None:
         with suppress(HTTPError):  # how stop() ends it
             for line in stream:
                 event = json.loads(line)
@@ -118,24 +139,27 @@ def read_recording(name: str, until_s: float = 1e9) -> list[Row]:
     return rows
 
 
-def story(rows: Iterable[Row]) -> Story:
-    """Tell what each object went through; objects of a kind are numbered as they appear."""
+def story(rows: Iterable[Row], before: Iterable[Row] = ()) -> Story:
+    """Tell what each object went through; objects of a kind are numbered as they appear.
+
+    Args:
+        rows: What was seen, in order.
+        before: How objects were before that, which is not told.
+    """
     told: Story = defaultdict(list)
     numbers: dict[tuple[str, str], int] = {}
-    events: list[Row] = []
-    for row in rows:
-        if row.kind == "Event":
-            events.append(row)
-            continue
+    last = {(r.kind, r.name, key): v for r in before for key, v in telling(r) if r.kind != "Event"}
+    rows = list(rows)
+    for row in (row for row in rows if row.kind != "Event"):
         of_kind = sum(kind == row.kind for kind, _ in numbers)
-        who = f"{row.kind} {numbers.setdefault((row.kind, row.name), of_kind + 1)}"
+        number = numbers.setdefault((row.kind, row.name), of_kind + 1)
         for key, value in telling(row):
-            values = told[f"{who} {key}"]
-            if values[-1:] != [value]:
-                values.append(value)
-    for row in events:
+            if last.get((row.kind, row.name, key)) != value:
+                last[row.kind, row.name, key] = value
+                told[f"{row.kind} {number} {key}"].append(value)
+    for row in (row for row in rows if row.kind == "Event"):
         kind, name, reason = _about(row)
-        number = numbers.get((kind, name))
+        number = numbers.get((kind, name), 0)
         if number and reason not in (values := told[f"{kind} {number} events"]):
             values.append(reason)
     return dict(told)
@@ -163,7 +187,7 @@ def telling(row: Row) -> Iterator[tuple[str, str]]:
     for path, value in fields.items():
         if found := _CONDITION.fullmatch(path):
             reason = fields.get(f"status.conditions[{found[1]}].reason")
-            yield found[1], f"{value} {reason}" if reason else str(value)
+            yield found[1], str(reason or fields.get(f"status.conditions[{found[1]}].status"))
         elif found := _COUNT.fullmatch(path):
             yield f"{found[1]} {found[2]}", str(value)
     yield from _container_states(fields)
@@ -180,3 +204,22 @@ def _container_states(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
             words = [state] if reason is None else [state, str(reason)]
             states[f"{name} {which}"] = " ".join(words + ([] if code is None else [str(code)]))
     yield from states.items()
+
+
+def differences(told: Story, wanted: Story, keep: Keep = list) -> Differences:
+    """Compare what was told with a recording, field by field; what was told may go on."""
+    found = {}
+    for key in sorted(told.keys() | wanted.keys()):
+        ours, theirs = _aligned(keep(told.get(key, [])), keep(wanted.get(key, [])))
+        if ours[: len(theirs)] != theirs or (ours and not theirs):
+            found[key] = (ours, theirs)
+    return found
+
+
+def _aligned(ours: list[str], theirs: list[str]) -> tuple[list[str], list[str]]:
+    """Leave out a first value that only one of them was quick enough to see."""
+    if ours[1:2] == theirs[:1] and ours[:1] != theirs[:1]:
+        return ours[1:], theirs
+    if theirs[1:2] == ours[:1] and ours[:1] != theirs[:1]:
+        return ours, theirs[1:]
+    return ours, theirs

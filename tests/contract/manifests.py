@@ -5,8 +5,14 @@ from typing import Any
 from lab_utils.images import WORKER as IMAGE
 
 Object = dict[str, Any]
-SLEEP = ("python", "-c", "import signal, sys; signal.signal(15, sys.exit); signal.pause()")
-SERVE = ("python", "-m", "http.server", "--bind", "$(POD_IP)", "8000")
+# Number 1 of a container gets no SIGTERM but by a handler.
+LEAVE = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0))"
+SLEEP = ("python", "-c", f"{LEAVE}; signal.pause()")
+SERVE = (
+    "python", "-c", f"""{LEAVE}; import os
+from http.server import HTTPServer, SimpleHTTPRequestHandler as Files
+HTTPServer((os.environ["POD_IP"], 8000), Files).serve_forever()""",
+)  # fmt: skip
 
 
 def container(*command: str, name: str = "c", **more: object) -> Object:

@@ -11,10 +11,10 @@ import pytest
 from tests.contract import scenarios
 from tests.contract.cluster import Cluster
 from tests.contract.conftest import new_namespace
-from tests.contract.history import Recorder, Row, Story, read_recording, story
-from tests.contract.scenarios import SCENARIOS, Scenario
+from tests.contract.history import Recorder, Row, differences, read_recording, story
+from tests.contract.scenarios import SCENARIOS
 
-BRIEF = ("running", "True", "Running")
+BRIEF = ("running", "True", "Running")  # too short to be seen, when a process ends at once
 
 
 @pytest.fixture(scope="module")
@@ -52,32 +52,9 @@ def without_brief(values: list[str]) -> list[str]:
     return [value for i, value in enumerate(kept) if kept[i - 1 : i] != [value]]
 
 
-def aligned(ours: list[str], theirs: list[str]) -> tuple[list[str], list[str]]:
-    """Leave out a first value that only one of them was quick enough to see."""
-    if ours[1:2] == theirs[:1] and ours[:1] != theirs[:1]:
-        return ours[1:], theirs
-    if theirs[1:2] == ours[:1] and ours[:1] != theirs[:1]:
-        return ours, theirs[1:]
-    return ours, theirs
-
-
-def differences(told: Story, wanted: Story, scenario: Scenario) -> dict[str, tuple[list[str], ...]]:
-    """Compare what was told with the recording, field by field; either may have ended earlier."""
-    found = {}
-    for key in sorted(told.keys() | wanted.keys()):
-        ours, theirs = told.get(key, []), wanted.get(key, [])
-        if scenario.brief:
-            ours, theirs = without_brief(ours), without_brief(theirs)
-        ours, theirs = aligned(ours, theirs)
-        shared = min(len(ours), len(theirs))
-        if ours[:shared] != theirs[:shared] or shared < len(theirs):
-            found[key] = (ours, theirs)
-    return found
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_pods_or_jobs_history_is_the_recorded_one(recorder: Recorder, name: str) -> None:
     scenario = SCENARIOS[name]
     told = story(rows_about(recorder.rows, name))
     wanted = story(read_recording(f"20-{name}", scenario.until_s))
-    assert differences(told, wanted, scenario) == {}
+    assert differences(told, wanted, without_brief if scenario.brief else list) == {}

@@ -29,8 +29,10 @@ def reconcile(deployment: Object, world: World, now: datetime) -> list[Action]:
     if is_terminating(deployment):
         progress.write(plan, deployment, now, estimate=False)
         return plan.actions
-    _note_pause(plan, now)
     paused = bool(deployment["spec"].get("paused"))
+    if _note_pause(plan, now) and not paused:
+        progress.write(plan, deployment, now, estimate=False)  # to be seen, before it moves on
+        return plan.actions
     if paused or rollout.is_rescaled(plan):
         revisions.number(plan)
         rollout.rescale(plan)
@@ -51,20 +53,21 @@ def _plan(deployment: Object, replica_sets: list[Object]) -> Rollout:
     return Rollout(deployment, new, [rs for rs in by_age if rs is not new])
 
 
-def _note_pause(plan: Rollout, now: datetime) -> None:
-    """Stop the clock of the progress deadline while paused."""
+def _note_pause(plan: Rollout, now: datetime) -> bool:
+    """Stop the clock of the progress deadline while paused; tell whether that has changed."""
     current = condition_of(plan.deployment, "Progressing")
     reason = current["reason"] if current else ""
     if reason == "ProgressDeadlineExceeded":
-        return
+        return False
     paused = bool(plan.deployment["spec"].get("paused"))
     if paused and reason != "DeploymentPaused":
         words = ("Unknown", "DeploymentPaused", "Deployment is paused")
     elif not paused and reason == "DeploymentPaused":
         words = ("Unknown", "DeploymentResumed", "Deployment is resumed")
     else:
-        return
+        return False
     progress.tell(plan, words, now)
+    return True
 
 
 def _roll(plan: Rollout, world: World, now: datetime) -> None:

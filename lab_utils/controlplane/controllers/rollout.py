@@ -136,7 +136,8 @@ def shrink_old(rollout: Rollout) -> bool:
     if spare <= 0:
         return False
     moved = _shrink(rollout, spare, _broken)
-    healthy = sum(counted(rs, "availableReplicas") for rs in rollout.all)
+    # Of a ReplicaSet that has just shrunk, those beyond its size are on their way out.
+    healthy = sum(min(size(rs), counted(rs, "availableReplicas")) for rs in rollout.all)
     return _shrink(rollout, healthy - floor, size) or moved
 
 
