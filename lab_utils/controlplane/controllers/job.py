@@ -1,8 +1,7 @@
 """Job: pods that run until enough of them have succeeded, or until going on is pointless.
 
 Hides which pods come and go. How they are counted is `jobtally.py`, how they are numbered
-`jobindexes.py`, how they are written down `jobend.py`. Never looks at policies for the failure or
-success of single pods, nor at limits per index.
+`jobindexes.py`, how one pod can decide it all `jobpolicy.py`, how it is written down `jobend.py`.
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
@@ -15,11 +14,14 @@ from lab_utils.controlplane.controllers.controller import Controller, claimants
 from lab_utils.controlplane.controllers.jobend import (
     NAME,
     REACHED,
+    SOME_INDEXES,
     TOO_LONG,
     TOO_MANY_FAILURES,
+    TOO_MANY_INDEXES,
     Account,
     End,
     announced,
+    by_policy,
     condition,
     outcome,
     untracked,
@@ -31,6 +33,7 @@ from lab_utils.controlplane.controllers.jobindexes import (
     pending_indexes,
     surplus,
 )
+from lab_utils.controlplane.controllers.jobpolicy import FAIL_JOB, judge, success
 from lab_utils.controlplane.controllers.jobtally import FINALIZER, Tally
 from lab_utils.controlplane.controllers.objects import (
     Key,
@@ -46,6 +49,8 @@ from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
 from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
+
+_TRIES = "batch.kubernetes.io/job-index-failure-count"
 
 
 @dataclass
@@ -67,7 +72,7 @@ def reconcile(job: Object, world: World, now: datetime) -> list[Action]:
     claims, pods = claim(job, "Pod", world)
     step = _Step(job, Tally(job, pods), now, list(claims))
     start, conditions = _suspension(step)
-    end = announced(job) or _failure(step, start)
+    end = announced(job) or _end(step, start)
     if end is not None:
         _stop(step, step.tally.active)
     elif not is_terminating(job) and world.accepts(job["metadata"]["namespace"]):
@@ -98,14 +103,31 @@ def _is_suspended(job: Object) -> bool:
     return bool(job["spec"].get("suspend"))
 
 
-def _failure(step: _Step, start: str | None) -> End | None:
-    spec, tally = step.job["spec"], step.tally
-    limit = spec.get("backoffLimit", 6)
+def _end(step: _Step, start: str | None) -> End | None:
+    """Say whether the Job is over before its last pod has succeeded, and why."""
+    job, tally = step.job, step.tally
+    judged = (judge(job, pod) for pod in tally.pods)
+    fatal = next((why for action, why in judged if action == FAIL_JOB), None)
+    if fatal is not None:
+        return by_policy(fatal, failure=True)
+    spec, limit = job["spec"], job["spec"].get("backoffLimit", 6)
     in_place = spec["template"]["spec"].get("restartPolicy") == "OnFailure"
     if tally.failures > limit or (in_place and tally.restarts >= max(limit, 1)):
         return TOO_MANY_FAILURES
-    left_s = _seconds_left(step.job, start, step.now)
-    return TOO_LONG if left_s is not None and left_s <= 0 else None
+    left_s = _seconds_left(job, start, step.now)
+    if left_s is not None and left_s <= 0:
+        return TOO_LONG
+    return _end_by_indexes(job, tally) if is_indexed(job) else None
+
+
+def _end_by_indexes(job: Object, tally: Tally) -> End | None:
+    failed, most = len(tally.failed_indexes), job["spec"].get("maxFailedIndexes")
+    if most is not None and failed > most:
+        return TOO_MANY_INDEXES
+    if failed and failed + len(tally.completed_indexes) >= job["spec"]["completions"]:
+        return SOME_INDEXES
+    enough = success(job, tally.completed_indexes)
+    return by_policy(enough, failure=False) if enough else None
 
 
 def _seconds_left(job: Object, start: str | None, now: datetime) -> float | None:
@@ -160,27 +182,43 @@ def _stop(step: _Step, pods: list[Object]) -> None:
 
 
 def _start(step: _Step, missing: int) -> None:
-    delay_s = step.tally.delay_s(step.now)
+    job, tally = step.job, step.tally
+    count, too_many = growth(job, len(tally.active), missing)
+    if too_many:
+        step.actions.append(Emit(job, "Warning", "FailedCreate", too_many, NAME))
+    delay_s = 0.0 if "backoffLimitPerIndex" in job["spec"] else tally.delay_s(step.now)
     if delay_s > 0:
         step.actions.append(Requeue(delay_s))
-        return
-    step.started, why_none = growth(step.job, len(step.tally.active), missing)
-    if why_none:
-        step.actions.append(Emit(step.job, "Warning", "FailedCreate", why_none, NAME))
-    step.actions += _creations(step)
+    elif is_indexed(job):
+        _start_indexes(step, count)
+    else:
+        step.actions += [creation(job, _tracked_template(job), NAME) for _ in range(count)]
+        step.started = count
 
 
-def _creations(step: _Step) -> list[Action]:
-    job, tally, template = step.job, step.tally, step.job["spec"]["template"]
+def _start_indexes(step: _Step, count: int) -> None:
+    """Start the lowest indexes that are due; each waits for its own failures, if limited so."""
+    job, tally, name = step.job, step.tally, step.job["metadata"]["name"]
+    limited = "backoffLimitPerIndex" in job["spec"]
+    taken = tally.completed_indexes | tally.failed_indexes | indexes_of(job, tally.active)
+    for index in pending_indexes(job, taken, count):
+        delay_s = tally.delay_s(step.now, index) if limited else 0.0
+        if delay_s > 0:
+            step.actions.append(Requeue(delay_s))
+            continue
+        template = numbered(job, _tracked_template(job), index)
+        if limited:
+            tries = str(len(tally.failures_of(index)))
+            template["metadata"]["annotations"][_TRIES] = tries
+        step.actions.append(creation(job, template, NAME, f"{name}-{index}-"))
+        step.started += 1
+
+
+def _tracked_template(job: Object) -> Object:
+    template: Object = job["spec"]["template"]
     metadata = template.get("metadata") or {}
     finalizers = [*metadata.get("finalizers", ()), FINALIZER]
-    template = template | {"metadata": metadata | {"finalizers": finalizers}}
-    if not is_indexed(job):
-        return [creation(job, template, NAME) for _ in range(step.started)]
-    taken = tally.completed_indexes | indexes_of(job, tally.active)
-    indexes = pending_indexes(job, taken, step.started)
-    name = job["metadata"]["name"]
-    return [creation(job, numbered(job, template, i), NAME, f"{name}-{i}-") for i in indexes]
+    return template | {"metadata": metadata | {"finalizers": finalizers}}
 
 
 def let_go(pod: Object, world: World, _now: datetime) -> list[Action]:

@@ -44,6 +44,18 @@ TOO_MANY_FAILURES = End(
 TOO_LONG = End(
     "FailureTarget", "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
 )
+TOO_MANY_INDEXES = End(
+    "FailureTarget", "Failed", "MaxFailedIndexesExceeded",
+    "Job has exceeded the specified maximal number of failed indexes",
+)  # fmt: skip
+SOME_INDEXES = End("FailureTarget", "Failed", "FailedIndexes", "Job has failed indexes")
+
+
+def by_policy(message: str, *, failure: bool) -> End:
+    """Give the end that a rule of the Job's own policies leads to."""
+    if failure:
+        return End("FailureTarget", "Failed", "PodFailurePolicy", message)
+    return End("SuccessCriteriaMet", "Complete", "SuccessPolicy", message)
 
 
 def outcome(job: Object) -> Object | None:
@@ -100,7 +112,7 @@ class Account:
         """Give the pods that nobody waits for any more."""
         if self.end or is_terminating(self.tally.job):
             return self.tally.tracked
-        return [*self.tally.succeeded, *self.tally.failed]
+        return self.tally.ended
 
     def _interim(self, now: datetime) -> Object:
         tally, job = self.tally, self.tally.job
@@ -121,8 +133,11 @@ class Account:
             "failed": counted(job, "failed", 0),
             "completedIndexes": write_indexes(tally.completed_indexes) if is_indexed(job) else "",
         }
+        limited = "backoffLimitPerIndex" in job["spec"]
+        indexes = {"failedIndexes": write_indexes(tally.failed_indexes)} if limited else {}
         return {name: value for name, value in status.items() if value} | {
             "terminating": tally.terminating + len(self.stopped),
+            **indexes,
             "uncountedTerminatedPods": {name: uids for name, uids in waiting.items() if uids},
             "ready": len(tally.ready) - ready,
         }

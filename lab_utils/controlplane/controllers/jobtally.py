@@ -5,11 +5,18 @@ counted. Decides nothing.
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lab_utils.controlplane.controllers.jobindexes import indexes_of, is_indexed, read_indexes
+from lab_utils.controlplane.controllers.jobindexes import (
+    index_of,
+    indexes_of,
+    is_indexed,
+    read_indexes,
+)
+from lab_utils.controlplane.controllers.jobpolicy import FAIL_INDEX, IGNORE, judge
 from lab_utils.controlplane.controllers.objects import (
     condition_of,
     is_finished,
@@ -56,12 +63,18 @@ class Tally:
         return [pod for pod in self.tracked if _phase(pod) == "Succeeded"]
 
     @property
+    def ended(self) -> list[Object]:
+        """Give the pods that nobody needs to wait for any more, whether they count or not."""
+        return [*self.succeeded, *(pod for pod in self.tracked if self.has_failed(pod))]
+
+    @property
     def failed(self) -> list[Object]:
-        """Give the pods that failed and wait to be counted.
+        """Give the pods whose failure waits to be counted.
 
         A pod that is being deleted counts as failed, unless failed pods alone are replaced.
         """
-        return [pod for pod in self.tracked if self.has_failed(pod)]
+        lost = [pod for pod in self.tracked if self.has_failed(pod)]
+        return [pod for pod in lost if judge(self.job, pod)[0] != IGNORE]
 
     def has_failed(self, pod: Object) -> bool:
         """Tell whether a pod counts as a failure, counted already or not."""
@@ -74,6 +87,25 @@ class Tally:
         """Give the indexes that have succeeded, counted or not."""
         known = read_indexes(counted(self.job, "completedIndexes", ""))
         return known | indexes_of(self.job, self.succeeded)
+
+    @property
+    def failed_indexes(self) -> set[int]:
+        """Give the indexes that are not tried again, where the Job limits failures per index."""
+        limit = self.job["spec"].get("backoffLimitPerIndex")
+        if limit is None:
+            return set()
+        verdicts = [
+            (index_of(pod), judge(self.job, pod)[0]) for pod in self.pods if self.has_failed(pod)
+        ]
+        tries = Counter(index for index, verdict in verdicts if verdict != IGNORE)
+        given_up = {index for index, verdict in verdicts if verdict == FAIL_INDEX}
+        failed = given_up | {index for index, count in tries.items() if count > limit}
+        known = read_indexes(counted(self.job, "failedIndexes", ""))
+        return known | {index for index in failed if index is not None}
+
+    def failures_of(self, index: int) -> list[Object]:
+        """Give the pods of an index that failed."""
+        return [pod for pod in self.pods if index_of(pod) == index and self.has_failed(pod)]
 
     def uncounted(self, outcome: str, more: list[Object]) -> list[str]:
         """Give the uids of pods of an outcome that are not in its counter yet."""
@@ -105,13 +137,14 @@ class Tally:
             for one in status.get(kind, ())
         )
 
-    def delay_s(self, now: datetime) -> float:
+    def delay_s(self, now: datetime, index: int | None = None) -> float:
         """Give the seconds until a failed pod may be replaced: 10 s, doubled by every failure.
 
-        Counted since the last success, from the pods that are there.
+        Counted since the last success, from the pods that are there; those of one index, if given.
         """
-        won = [ended_at(pod) for pod in self.pods if _phase(pod) == "Succeeded"]
-        lost = [ended_at(pod) for pod in self.pods if self.has_failed(pod)]
+        pods = self.pods if index is None else self.failures_of(index)
+        won = [ended_at(pod) for pod in pods if _phase(pod) == "Succeeded"]
+        lost = [ended_at(pod) for pod in pods if self.has_failed(pod)]
         since = [at for at in lost if not won or at > max(won)]
         if not since:
             return 0.0
