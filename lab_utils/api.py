@@ -16,6 +16,7 @@ from lab_utils.errors import ClusterError, ClusterNotRunning, InvalidInput, NotF
 Object = dict[str, Any]
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 _TIMEOUT_S = 15.0
+_WATCH_GRACE_S = 2.0
 
 
 class Api:
@@ -161,6 +162,54 @@ class Api:
         items: list[Object] = json.loads(text)["items"]
         return items
 
+    def list_at(self, kind: str, namespace: str | None = None) -> tuple[Sequence[Object], str]:
+        """List objects of a kind, and give the version from which watch() goes on."""
+        text = self.request(f"Listing {kind}", "GET", self.path_of(kind, namespace))
+        found: Object = json.loads(text)
+        return found["items"], found["metadata"]["resourceVersion"]
+
+    def watch(
+        self, kind: str, namespace: str | None, version: str, *, timeout_s: int
+    ) -> Iterator[Object]:
+        """Watch objects of a kind from a version on, until the server ends it.
+
+        Args:
+            kind: As kubectl knows it.
+            namespace: One namespace, or all.
+            version: As list_at() gave it, or that of the last object seen.
+            timeout_s: After which the server ends the watch.
+
+        Yields:
+            Changes as on the wire: {"type": "ADDED", "object": {...}}, bookmarks too.
+
+        Raises:
+            ClusterError: The server refused, or says so in the stream; 410: the version is too old.
+            ClusterNotRunning: Nothing answers, or no longer.
+        """
+        action = f"Watching {kind}"
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": timeout_s}
+        response = _explained(
+            action,
+            self._client.request,
+            "GET",
+            self.path_of(kind, namespace),
+            query_params=[*query.items(), ("allowWatchBookmarks", "true")],
+            header_params={"Accept": "application/json"},
+            serialize=False,
+            # The server ends the watch in time; one that does not is not there.
+            _request_timeout=(timeout_s, timeout_s + _WATCH_GRACE_S),
+        )
+        try:
+            lines = _lines_of(response)
+            while (line := _explained(action, next, lines, None)) is not None:
+                change: Object = json.loads(line)
+                if change["type"] == "ERROR":
+                    said = change["object"]
+                    raise ClusterError(f"{action}: {said.get('message')}", said.get("code"))
+                yield change
+        finally:
+            response.close()
+
     def table(self, kind: str, namespace: str | None, name: str = "", selector: str = "") -> Object:
         """Give what the server would have kubectl print: a meta.k8s.io/v1 Table."""
         query = [("labelSelector", selector)] if selector else []
@@ -169,6 +218,14 @@ class Api:
             self.request(f"Getting {kind}", "GET", path, query=query, accept=_TABLE)
         )
         return table
+
+
+def _lines_of(response: Any) -> Iterator[bytes]:
+    """Give the lines of an answer as they come."""
+    rest = b""
+    for piece in response.stream(amt=None, decode_content=False):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
 
 
 def _named(namespace: str | None, name: str) -> str:

@@ -5,9 +5,8 @@ are dicts as on the wire; what is meant to be looked at is a pandas table.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -157,10 +156,22 @@ class Cluster:
         """Give the nodes as objects."""
         return self.api.list("nodes")
 
-    def events_since(self, since: datetime) -> list[Object]:
-        """Give the Events of the namespace that happened at or after a moment."""
-        events = self.api.list("events", self.namespace)
-        return [event for event in events if _happened(event) >= since.replace(microsecond=0)]
+    def list_at(self, kind: str) -> tuple[Sequence[Object], str]:
+        """List a kind of the namespace (or the nodes), with the version that watch() needs."""
+        return self.api.list_at(kind, self._namespace_of(kind))
+
+    def watch(self, kind: str, version: str, timeout_s: int) -> Iterator[Object]:
+        """Watch a kind of the namespace (or the nodes) from a version on, for so long."""
+        return self.api.watch(kind, self._namespace_of(kind), version, timeout_s=timeout_s)
+
+    def _namespace_of(self, kind: str) -> str | None:
+        return None if kind == "nodes" else self.namespace
+
+    def proxy_node(self, node: str, path: str) -> str:
+        """Ask a node's kubelet something, through the API server."""
+        root = self.api.path_of("nodes", None, node)
+        action = f"Asking the kubelet of Node {node} for {path}"
+        return self.api.request(action, "GET", f"{root}/proxy{path}", accept="*/*", timeout_s=3.0)
 
     def proxy_pod(
         self,
@@ -341,12 +352,3 @@ def raise_if_hopeless(pods: list[Object]) -> None:
                 f"Pod {meta['namespace']}/{meta['name']} cannot start: {state_of(pod)} "
                 f"(image {image}). {remedy}."
             )
-
-
-def _happened(event: Object) -> datetime:
-    stamp = (
-        event.get("lastTimestamp")
-        or event.get("eventTime")
-        or event["metadata"]["creationTimestamp"]
-    )
-    return datetime.fromisoformat(stamp).astimezone(UTC)

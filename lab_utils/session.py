@@ -21,9 +21,9 @@ from lab_utils.errors import ClusterNotRunning
 from lab_utils.failover import SelectorSwitch
 from lab_utils.inside import Pods
 from lab_utils.journal import list_journals, next_folder
+from lab_utils.sampler import Sampler
 from lab_utils.service import ask, cluster_url, endpoint_urls, reachable_services, wait_for_answer
 from lab_utils.settings import Settings, load_settings, project_root, state_root
-from lab_utils.usage import Sampler
 
 if TYPE_CHECKING:
     import pandas as pd

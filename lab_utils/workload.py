@@ -25,8 +25,8 @@ from lab_utils.loadgen.plan import Plan
 from lab_utils.loadgen.policy import Policy
 from lab_utils.loadgen.process import Generator
 from lab_utils.runs import Run, recover
+from lab_utils.sampler import Sampler
 from lab_utils.tables import make_table
-from lab_utils.usage import Sampler
 
 Source: TypeAlias = Generator | InsideGenerator
 MAX_RATE_RPS = 5_000.0

@@ -1,13 +1,19 @@
-"""Counters become rates, gaps stay gaps, Events come onto the run's clock."""
+"""Counters become rates, gaps stay gaps, and the kubelet is the cross-check."""
 
-import time
-from datetime import UTC, datetime
+import json
+from dataclasses import replace
 
 import pytest
 
 from lab_utils.clock import Clock
-from lab_utils.errors import ClusterError
-from lab_utils.usage import Sample, Sampler, parse_metrics, tabulate_events, tabulate_usage
+from lab_utils.usage import (
+    Sample,
+    find_gaps,
+    parse_metrics,
+    parse_summary,
+    tabulate_kubelet,
+    tabulate_usage,
+)
 
 CLOCK = Clock(start_ns=10_000_000_000, start_unix_s=1_800_000_000.0)
 METRICS = """# HELP process_cpu_seconds_total Total user and system CPU time.
@@ -71,78 +77,33 @@ def test_only_what_is_needed_is_read_from_the_metrics():
     }
 
 
-@pytest.mark.parametrize(
-    ("stamps", "t_s"),
-    [
-        ({"eventTime": "2027-01-15T08:00:01.250000Z"}, 1.25),
-        ({"lastTimestamp": "2027-01-15T08:00:02Z", "firstTimestamp": "2027-01-15T08:00:00Z"}, 2),
-        ({"eventTime": "2027-01-15T08:00:01Z", "lastTimestamp": None}, 1),
-        ({"series": {"lastObservedTime": "2027-01-15T08:00:03.5Z"}}, 3.5),
-        ({}, 4),
-    ],
-    ids=["eventTime", "lastTimestamp", "null", "series", "created"],
-)
-def test_events_are_placed_by_their_latest_stamp(stamps, t_s):
-    event = {
-        "metadata": {"creationTimestamp": "2027-01-15T08:00:04Z"},
-        "type": "Warning",
-        "reason": "Unhealthy",
-        "message": "Readiness probe failed",
-        "involvedObject": {"kind": "Pod", "name": "a"},
-    }
-    table = tabulate_events([event | stamps], CLOCK)
-    assert table["t_s"][0] == pytest.approx(t_s)
-    assert table.loc[0, ["kind", "name", "reason"]].tolist() == ["Pod", "a", "Unhealthy"]
+def test_a_pod_that_cannot_be_read_for_a_while_is_a_gap_with_its_reason():
+    samples = [sample(0, 1.0), sample(1), sample(2), sample(3, 1.2), sample(4)]
+    samples[1] = replace(samples[1], trouble="504 from the pod")
+    first, second = find_gaps(samples)
+    assert (CLOCK.at_s(first.start_ns), CLOCK.at_s(first.end_ns)) == (0.0, 3.0)
+    assert (first.source, first.reason) == ("usage a", "504 from the pod")
+    assert (CLOCK.at_s(second.start_ns), second.end_ns) == (3.0, None)
 
 
-class Fleet:
-    """A namespace of two pods: one answers, one hangs, and sometimes nobody answers at all."""
-
-    def __init__(self):
-        self.cpu_s, self.looks, self.since = 0.0, 0, None
-
-    def pods(self):
-        self.looks += 1
-        if self.looks == 2:
-            raise ClusterError("the cluster does not answer")
-        return [self._pod("well", "primary"), self._pod("stuck", "backup")]
-
-    def _pod(self, name, role):
-        limits = {"cpu": "100m", "memory": "64Mi"}
-        return {
-            "metadata": {"name": name, "labels": {"role": role}},
-            "spec": {"nodeName": "n", "containers": [{"resources": {"limits": limits}}]},
-            "status": {
-                "conditions": [{"type": "Ready", "status": "True"}],
-                "containerStatuses": [{"restartCount": 2}],
-            },
+SUMMARY = {
+    "node": {"nodeName": "n"},
+    "pods": [
+        {
+            "podRef": {"name": name, "namespace": namespace},
+            "cpu": {"time": "2027-01-15T08:00:02Z", "usageNanoCores": 25_000_000},
+            "memory": {"workingSetBytes": 2**25},
         }
-
-    def proxy_pod(self, pod, port, path):
-        assert (port, path) == (8000, "/metrics")
-        if pod == "stuck":
-            raise ClusterError("504 from the pod")
-        self.cpu_s += 0.001
-        return METRICS.format(cpu=self.cpu_s)
-
-    def events_since(self, since):
-        self.since = since
-        return []
+        for name, namespace in (("a", "lab"), ("b", "kube-system"))
+    ]
+    + [{"podRef": {"name": "new", "namespace": "lab"}}],
+}
 
 
-def test_the_sampler_survives_what_does_not_answer():
-    fleet, clock = Fleet(), Clock.starting_in(0.0)
-    deadline_s = time.monotonic() + 5
-    with Sampler(fleet, period_s=0.02) as sampler:
-        while fleet.looks < 6 and time.monotonic() < deadline_s:
-            time.sleep(0.01)
-    table = sampler.tables(clock)["usage"]
-    by_pod = table.groupby("pod")["memory_bytes"]
-    assert by_pod.count()["well"] >= 3
-    assert by_pod.count()["stuck"] == 0
-    assert by_pod.size()["stuck"] >= 3
-    assert set(table["restarts"]) == {2}
-    assert table["ready"].all()
-    assert "the cluster does not answer" in sampler.errors
-    assert sampler.limits["primary"] == {"cpu_cores": 0.1, "memory_bytes": 2**26}
-    assert abs((fleet.since - datetime.now(UTC)).total_seconds()) < 10
+def test_the_kubelets_figures_are_placed_where_the_kubelet_looked_and_once():
+    rows = list(parse_summary(json.dumps(SUMMARY), "lab"))
+    table = tabulate_kubelet([row | {"role": "primary"} for row in rows * 2], CLOCK)
+    assert len(table) == 1
+    row = table.iloc[0]
+    assert (row["t_s"], row["pod"], row["node"], row["role"]) == (2.0, "a", "n", "primary")
+    assert (row["cpu_cores"], row["memory_bytes"]) == (0.025, 2.0**25)
