@@ -313,7 +313,7 @@ class Lab:
         url = self._address(service, options)
         return workload.fire_closed(url, count=count, **self._observed() | options)
 
-    def runs(self) -> "pd.DataFrame":
+    def history(self) -> "pd.DataFrame":
         """List what is kept of the last runs, the newest first; `lab.Run.load` reads one.
 
         Each run is written down while it lasts, so that it outlives a kernel that dies. Of such a

@@ -104,7 +104,8 @@ def _judge_rate(requests: pd.DataFrame, schedule: pd.DataFrame) -> Validity:
     due = int((due_s <= until_s).sum())
     if not due or until_s <= 0:
         return Validity()
-    target_rps, achieved_rps = due / max(due_s[due - 1], 1e-9), len(requests) / until_s
+    target_rps = due / max(float(due_s[due - 1]), 1e-9)
+    achieved_rps = len(requests) / until_s
     figures = {"achieved_rps": achieved_rps, "target_rps": target_rps}
     away = abs(achieved_rps / target_rps - 1)
     reason = f"sent {achieved_rps:.4g}/s instead of {target_rps:.4g}/s"

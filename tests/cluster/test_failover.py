@@ -1,10 +1,12 @@
 """A failover that a sceptic believes: who is asked, who answers, and what is lost."""
 
+import pandas as pd
 import pytest
 
 from lab_utils import theory
 from lab_utils.analysis import select_judged
 from lab_utils.errors import InvalidInput
+from lab_utils.runs import Run
 
 pytestmark = pytest.mark.machines
 
@@ -29,6 +31,24 @@ def test_behind_one_service_the_backup_takes_over(deployed):
     assert early >= -2 * SERVICE_S, "only requests that were in service may fail before the fault"
     after = run.requests.query("@KILL_AT_S + @window_s < scheduled_s < 6 and ok")
     assert set(after["role"]) == {"backup"}
+    gone = run.states.query("kind == 'endpoint' and role == 'primary' and not ready")
+    assert KILL_AT_S < gone["t_s"].min() < DURATION_S, "the endpoint leaves after the fault"
+    assert set(run.gaps["source"].str.split().str[0]) <= {"usage"}, "the API server was never away"
+
+
+def test_what_is_kept_of_a_run_is_what_was_measured(deployed):
+    run = deployed.fire(rate_rps=10, duration_s=2)
+    kept = Run.load(deployed.history()["folder"][0])
+    pd.testing.assert_frame_equal(kept.requests, run.requests)
+    assert not kept.interrupted
+
+
+def test_a_client_that_chooses_spreads_its_requests_over_the_pods(deployed):
+    run = deployed.fire(rate_rps=20, duration_s=2, balance="round_robin", keep_alive=True)
+    assert run.requests["ok"].all()
+    assert abs(run.requests["role"].value_counts().diff().iloc[-1]) <= 1
+    pods = {pod["status"]["podIP"] for pod in deployed.pods()}
+    assert {endpoint.partition(":")[0] for endpoint in run.attempts["endpoint"]} == pods
 
 
 def test_a_client_that_knows_both_loses_nothing(deployed):
