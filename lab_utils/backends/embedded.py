@@ -196,7 +196,7 @@ class EmbeddedBackend:
 
     def fidelity(self) -> list[Fidelity]:
         """Say what is real and what is emulated."""
-        return list(_FIDELITY)
+        return list(FIDELITY)
 
     def _endpoint(self) -> Endpoint:
         endpoint = launch.find(self._layout.root)
@@ -226,7 +226,7 @@ class EmbeddedBackend:
         return knobs.apply_to(config), knobs.ignored
 
 
-_FIDELITY = (
+FIDELITY = (
     Fidelity("API server", False, "the lab's own, for the resources it serves: same wire format"),
     Fidelity("controllers and scheduler", False, "the lab's own, by Kubernetes' documented rules"),
     Fidelity("nodes", False, "one kubelet process each, on this machine"),
