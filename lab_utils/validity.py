@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from lab_utils.arrivals import recall
 
-MAX_LATENESS_S = 0.001
 MAX_LATENESS_SHARE = 0.05
-"""Lateness at p99, and as a share of the median service time."""
+"""Lateness at p99 as a share of the median service time: less than what is measured, by far."""
+MAX_LATENESS_S = 0.001
+"""The same where nobody says the service time."""
 MAX_CPU_SHARE = 0.8
 MAX_CLOCK_RESOLUTION_S = 1e-6
 _KS_LIMIT = 1.949  # of a true Poisson process one run in a thousand is further away
@@ -57,8 +58,8 @@ def judge(requests: pd.DataFrame, schedule: pd.DataFrame, settings: Mapping[str,
 
     Source:
         MLPerf LoadGen's VALID and INVALID. Bounds: rate within 1 % or three standard errors,
-        lateness at most 1 ms and 5 % of the median service time, clock at most 1 us, client CPU
-        below 80 %; the distance of the gaps is Kolmogorov's test at 0.1 %.
+        lateness at most 5 % of the median service time (1 ms where it is not known), clock at most
+        1 us, client CPU below 80 %; the distance of the gaps is Kolmogorov's test at 0.1 %.
     """
     checks = [_judge_client(requests, settings)]
     if len(requests) and settings.get("loop") == "open":
@@ -90,9 +91,7 @@ def _judge_client(requests: pd.DataFrame, settings: Mapping[str, Any]) -> Validi
 def _judge_lateness(requests: pd.DataFrame) -> Validity:
     late_s = float(np.quantile(requests["lag_s"], 0.99))
     service_s = requests["service_s"].median()
-    limit_s = MAX_LATENESS_S
-    if service_s > 0:  # not nan
-        limit_s = min(limit_s, MAX_LATENESS_SHARE * service_s)
+    limit_s = MAX_LATENESS_SHARE * service_s if service_s > 0 else MAX_LATENESS_S  # not nan
     reason = f"lateness p99 {late_s * 1e3:.2g} ms (want at most {limit_s * 1e3:.2g} ms)"
     return Validity((reason,) if late_s > limit_s else (), {"lateness_p99_s": late_s})
 
