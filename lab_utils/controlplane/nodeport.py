@@ -24,8 +24,8 @@ from pathlib import Path
 from lab_utils.controlplane.config import ClusterConfig, write_atomically
 from lab_utils.controlplane.names import names
 from lab_utils.controlplane.registry import Registry
-from lab_utils.controlplane.relay import Relay
 from lab_utils.controlplane.routes import Backend, Door, Route, routes
+from lab_utils.controlplane.splice import Choose, Listener, Splice
 from lab_utils.controlplane.store import Change
 from lab_utils.errors import PortBusy
 
@@ -33,8 +33,6 @@ MIN_SYNC_PERIOD_S = 1.0
 """kube-proxy's minSyncPeriod: the first change counts at once, what follows once a second."""
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
-Choose = Callable[[str], Backend | None]
-"""A client's address -> the pod of its new connection; None: nobody is there to answer."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,9 +66,9 @@ class NodePortProxy:
         self._table, self._written = table, ""
         self._routes: dict[Door, Route] = {}
         self._pins: dict[tuple[Door, str], _Pin] = {}
-        self._listeners: dict[Door, list[asyncio.Server]] = {}
+        self._listeners: dict[Door, list[Listener]] = {}
         self._ports: dict[Door, int] = {}
-        self._relays: set[Relay] = set()
+        self._splices: set[Splice] = set()
         self._dirty = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = contextlib.ExitStack()
@@ -83,7 +81,7 @@ class NodePortProxy:
     @property
     def open_connections(self) -> int:
         """Tell how many connections are open."""
-        return len(self._relays)
+        return len(self._splices)
 
     async def start(self) -> None:
         """Open the port mappings of the settings, then follow the Services.
@@ -92,7 +90,7 @@ class NodePortProxy:
             PortBusy: A port that the settings demand is taken.
         """
         for node_port, wanted in self._config.host_ports.items():
-            await self._listen(node_port, wanted, demanded=bool(wanted))
+            self._listen(node_port, wanted, demanded=bool(wanted))
         self._stopping.callback(self._registry.store.subscribe(self._note))
         self._dirty.set()
         self._task = asyncio.create_task(self._follow(), name="service-proxy")
@@ -105,8 +103,8 @@ class NodePortProxy:
             await asyncio.gather(self._task, return_exceptions=True)
         for door in list(self._listeners):
             self._unlisten(door)
-        for relay in list(self._relays):
-            relay.abort()
+        for splice in list(self._splices):
+            splice.abort()
 
     def _note(self, change: Change) -> None:
         if change.kind in ("Service", "EndpointSlice"):
@@ -117,12 +115,12 @@ class NodePortProxy:
             await self._dirty.wait()
             self._dirty.clear()
             try:
-                await self._sync()
+                self._sync()
             except Exception:  # as a controller's: told, and tried again with the next change
                 _log.exception("cannot bring the ports of Services up to date")
             await asyncio.sleep(self._min_sync_period_s)
 
-    async def _sync(self) -> None:
+    def _sync(self) -> None:
         services, slices = self._registry.list("Service"), self._registry.list("EndpointSlice")
         self._routes = routes(services, slices)
         now = time.monotonic()
@@ -131,7 +129,7 @@ class NodePortProxy:
         for door in self._listeners.keys() - wanted:
             self._unlisten(door)
         for door in wanted - self._listeners.keys():
-            await self._listen(door, door if isinstance(door, int) else 0, demanded=False)
+            self._listen(door, door if isinstance(door, int) else 0, demanded=False)
         self._publish(names(services, slices))
 
     def _publish(self, found: dict[str, list[str]]) -> None:
@@ -146,7 +144,7 @@ class NodePortProxy:
             write_atomically(self._table, text)
             self._written = text
 
-    async def _listen(self, door: Door, wanted: int, *, demanded: bool) -> None:
+    def _listen(self, door: Door, wanted: int, *, demanded: bool) -> None:
         """Listen on the wanted port of loopback; if it is taken, on a free one."""
         bound = _bind(_HOST, wanted) or (None if demanded else _bind(_HOST, 0))
         if bound is None:
@@ -155,26 +153,18 @@ class NodePortProxy:
                 "it. Stop that program, or choose another port (0 takes any free one)."
             )
         self._ports[door] = bound.getsockname()[1]
-        await self._serve(door, bound, partial(self._choose, door))
+        self._serve(door, bound, partial(self._choose, door))
         for node, address in self._addresses.items() if isinstance(door, int) else ():
             if (bound := _bind(address, int(door))) is not None:
-                await self._serve(door, bound, partial(self._choose_at, node, door))
+                self._serve(door, bound, partial(self._choose_at, node, door))
 
-    async def _serve(self, door: Door, bound: socket.socket, choose: Choose) -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: Relay(choose, self._is_down, self._relays),
-            sock=bound,
-            backlog=_BACKLOG,
-            start_serving=False,
-        )
-        # Known before the first wait, so that a cancelled task leaves no socket behind.
-        self._listeners.setdefault(door, []).append(server)
-        await server.start_serving()
+    def _serve(self, door: Door, bound: socket.socket, choose: Choose) -> None:
+        listener = Listener(bound, choose, self._is_down, self._splices)
+        self._listeners.setdefault(door, []).append(listener)
 
     def _unlisten(self, door: Door) -> None:
-        for server in self._listeners.pop(door):
-            server.close()
+        for listener in self._listeners.pop(door):
+            listener.close()
         del self._ports[door]
 
     def _choose_at(self, node: str, door: Door, client: str) -> Backend | None:

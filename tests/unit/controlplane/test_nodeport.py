@@ -96,7 +96,10 @@ class Lab:
 
     async def ask(self) -> str:
         """Give the name of the pod that answers a new connection; "refused" if none does."""
-        reader, writer = await self.connect()
+        try:
+            reader, writer = await self.connect()
+        except ConnectionError:
+            return "refused"
         try:
             writer.write(b"hello\n")
             return (await reader.readline()).decode().partition(":")[0] or "closed"
