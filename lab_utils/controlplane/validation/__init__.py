@@ -1,9 +1,9 @@
 """Which objects the cluster takes, and what may be changed of them.
 
 Hides the rules behind one call; their texts are Kubernetes' own. `metadata`, `pods`, `containers`,
-`objects`, `batch` and `autoscaling` hold one row per field and the functions that look at several
-fields, `changes` what looks at the object before. Runs after the defaults, sees one object and its
-predecessor, and never reads another.
+`objects`, `network`, `batch` and `autoscaling` hold one row per field and the functions that look
+at several fields, `changes` what looks at the object before. Runs after the defaults, sees one
+object and its predecessor, and never reads another.
 
 Source:
     k8s.io/kubernetes/pkg/apis/<group>/validation
@@ -21,12 +21,13 @@ from lab_utils.controlplane.validation.changes import CHANGES, new_finalizers
 from lab_utils.controlplane.validation.checks import Rows, text
 from lab_utils.controlplane.validation.containers import CONTAINERS
 from lab_utils.controlplane.validation.metadata import METADATA
+from lab_utils.controlplane.validation.network import NETWORK
 from lab_utils.controlplane.validation.objects import OBJECTS
 from lab_utils.controlplane.validation.pods import PODS
 
 __all__ = ["validate"]
 
-FIELDS: Rows = {**METADATA, **PODS, **CONTAINERS, **OBJECTS, **BATCH, **AUTOSCALING}
+FIELDS: Rows = {**METADATA, **PODS, **CONTAINERS, **OBJECTS, **NETWORK, **BATCH, **AUTOSCALING}
 _LABEL_NAMES = ("Service", "Namespace")
 
 

@@ -108,6 +108,12 @@ def _window(value: int | None, at: str) -> Iterator[Cause]:
     return iter(()) if value is None else rule(value, at)
 
 
+def _path_segment(value: str, at: str) -> Iterator[Cause]:
+    for part in "/%":
+        if part in value:
+            yield causes.invalid(at, value, f"may not contain '{part}'")
+
+
 AUTOSCALING: Rows = {
     "V2HorizontalPodAutoscalerSpec": {
         "minReplicas": number(1, "must be greater than or equal to 1"),
@@ -115,7 +121,7 @@ AUTOSCALING: Rows = {
         "metrics": any_value, "behavior": any_value,
     },
     "V2CrossVersionObjectReference": {
-        "kind": needed(), "name": needed(), "apiVersion": _target_version,
+        "kind": needed(_path_segment), "name": needed(_path_segment), "apiVersion": _target_version,
     },
     "V2MetricSpec": {"": _metric},
     "V2HPAScalingRules": {

@@ -10,7 +10,14 @@ from lab_utils.controlplane.joblabels import CONTROLLER_UID, expected_labels
 from lab_utils.controlplane.selectors import label_selector
 from lab_utils.controlplane.status import Cause, Object
 from lab_utils.controlplane.validation import causes, formats
-from lab_utils.controlplane.validation.checks import Rows, any_value, at_least_zero, one_of, text
+from lab_utils.controlplane.validation.checks import (
+    Rows,
+    any_value,
+    at_least_zero,
+    needed,
+    one_of,
+    text,
+)
 
 _MAX_INDEXED_PARALLELISM = 100_000
 _FIXED = (
@@ -79,6 +86,25 @@ def _indexes(spec: Object, at: str) -> Iterator[Cause]:
     if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
         why = "when maxFailedIndexes is specified"
         yield causes.required(f"{at}.backoffLimitPerIndex", why)
+    if "successPolicy" in spec and spec.get("completionMode") != "Indexed":
+        why = "requires indexed completion mode"
+        yield causes.invalid(f"{at}.successPolicy", spec["successPolicy"], why)
+
+
+def _failure_rule(rule: Object, at: str) -> Iterator[Cause]:
+    """Check that a rule of a podFailurePolicy looks at one thing that can be."""
+    codes: Object | None = rule.get("onExitCodes")
+    conditions = rule.get("onPodConditions")
+    if codes is None and not conditions:
+        why = "specifying one of OnExitCodes and OnPodConditions is required"
+        yield causes.invalid(at, "", why)
+    elif codes is not None and conditions:
+        why = "specifying both OnExitCodes and OnPodConditions is not supported"
+        yield causes.invalid(at, "", why)
+    for i, value in enumerate(codes.get("values", ()) if codes else ()):
+        if value == 0 and codes and codes.get("operator") == "In":
+            field = f"{at}.onExitCodes.values[{i}]"
+            yield causes.invalid(field, 0, "must not be 0 for the In operator")
 
 
 def _template(spec: Object, at: str) -> Iterator[Cause]:
@@ -132,5 +158,12 @@ BATCH: Rows = {
         "podReplacementPolicy": _policy,
         "managedBy": text(formats.qualified_name),
         "": _job_spec,
+    },
+    "V1PodFailurePolicyRule": {
+        "action": needed(one_of("Count", "FailIndex", "FailJob", "Ignore")), "": _failure_rule,
+    },
+    "V1PodFailurePolicyOnExitCodesRequirement": {
+        "operator": needed(one_of("In", "NotIn")),
+        "values": needed(why="at least one value is required"),
     },
 }  # fmt: skip

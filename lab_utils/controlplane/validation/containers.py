@@ -59,8 +59,11 @@ def _env_source(source: Object, at: str) -> Iterator[Cause]:
 
 def _env_from(sources: list[Object] | None, at: str) -> Iterator[Cause]:
     for source in sources or ():
-        if not {"configMapRef", "secretRef"} & set(source):
+        given = {"configMapRef", "secretRef"} & set(source)
+        if not given:
             yield causes.invalid(at, "", "must specify one of: `configMapRef` or `secretRef`")
+        elif len(given) > 1:
+            yield causes.invalid(at, "", "may not have more than one field specified at a time")
 
 
 def _field_ref(ref: Object | None, at: str) -> Iterator[Cause]:
@@ -94,6 +97,22 @@ def _probe(one: Object, at: str) -> Iterator[Cause]:
         yield causes.invalid(f"{at}.terminationGracePeriodSeconds", grace_s, why)
     if not is_readiness and successes > 1:
         yield causes.invalid(f"{at}.successThreshold", successes, "must be 1")
+
+
+def _sleeps(container: Object, at: str, grace_s: int) -> Iterator[Cause]:
+    for hook, handler in container.get("lifecycle", {}).items():
+        seconds = (handler.get("sleep") or {}).get("seconds")
+        if seconds is not None and not 0 <= seconds <= grace_s:
+            why = f"must be non-negative and less than terminationGracePeriodSeconds ({grace_s})"
+            yield causes.invalid(f"{at}.lifecycle.{hook}.sleep.seconds", seconds, why)
+
+
+def sleeping_hooks(spec: Object, at: str) -> Iterator[Cause]:
+    """Check that no hook of a pod sleeps longer than its grace period."""
+    grace_s = spec.get("terminationGracePeriodSeconds", 30)
+    for kind in ("initContainers", "containers"):
+        for i, container in enumerate(spec.get(kind, ())):
+            yield from _sleeps(container, f"{at}.{kind}[{i}]", grace_s)
 
 
 def _http_headers(headers: list[Object] | None, at: str) -> Iterator[Cause]:
@@ -143,6 +162,7 @@ def _against_limit(name: str, request: str, limit: str, at: str) -> Iterator[Cau
 _key_of = {
     "name": text(formats.dns_subdomain, absent=""), "key": needed(text(formats.config_key)),
 }  # fmt: skip
+_env_object = {"name": needed(text(formats.dns_subdomain))}
 _resource_field = one_of(
     *(f"{side}.{name}" for side in ("limits", "requests") for name in _RESOURCES)
 )
@@ -168,7 +188,10 @@ CONTAINERS: Rows = {
     "V1Lifecycle": {"postStart": _handler, "preStop": _handler},
     "V1Probe": {"": _probe, **dict.fromkeys((
         "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold",
-        "failureThreshold"), at_least_zero)},
+        "failureThreshold"), at_least_zero),
+        "terminationGracePeriodSeconds": number(1, "must be greater than 0")},
+    "V1ConfigMapEnvSource": _env_object, "V1SecretEnvSource": _env_object,
+    "V1EnvFromSource": {"prefix": text(formats.env_name)},
     "V1ExecAction": {"command": needed()},
     "V1HTTPGetAction": {
         "port": port, "scheme": one_of("HTTP", "HTTPS"), "httpHeaders": _http_headers,

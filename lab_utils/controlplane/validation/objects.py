@@ -4,8 +4,11 @@ Source:
     k8s.io/kubernetes/pkg/apis/<group>/validation
 """
 
+import base64
+import json
 from collections.abc import Iterator
 
+from lab_utils.controlplane.parsing import Unreadable, read_json
 from lab_utils.controlplane.selectors import label_selector
 from lab_utils.controlplane.status import Cause, Object
 from lab_utils.controlplane.validation import causes, formats
@@ -15,14 +18,9 @@ from lab_utils.controlplane.validation.checks import (
     any_value,
     at_least_zero,
     count_or_percent,
-    each,
-    labels,
     needed,
     number,
     one_of,
-    port,
-    port_number,
-    protocol,
     share,
     text,
 )
@@ -104,41 +102,6 @@ def _disruption_budget(spec: Object, at: str) -> Iterator[Cause]:
         yield causes.invalid(at, shown, "minAvailable and maxUnavailable cannot be both set")
 
 
-def _service(spec: Object, at: str) -> Iterator[Cause]:
-    kind, ports, address = spec.get("type"), spec.get("ports", []), spec.get("clusterIP")
-    if not ports and address != "None" and kind != "ExternalName":
-        yield causes.required(f"{at}.ports")
-    if kind == "ExternalName" and not spec.get("externalName"):
-        yield causes.required(f"{at}.externalName")
-    if kind in ("NodePort", "LoadBalancer") and address == "None":
-        why = f"may not be set to 'None' for {kind} services"
-        yield causes.invalid(f"{at}.clusterIPs[0]", "None", why)
-    if address != "None":
-        yield from text(formats.ip_address)(address, f"{at}.clusterIPs[0]")
-    policy = spec.get("externalTrafficPolicy")
-    if policy is not None and kind not in ("NodePort", "LoadBalancer"):
-        why = "may only be set for externally-accessible services"
-        yield causes.invalid(f"{at}.externalTrafficPolicy", policy, why)
-    for i, one in enumerate(ports):
-        if len(ports) > 1 and not one.get("name"):
-            yield causes.required(f"{at}.ports[{i}].name")
-        if kind == "ClusterIP" and one.get("nodePort"):
-            why = "may not be used when `type` is 'ClusterIP'"
-            yield causes.forbidden(f"{at}.ports[{i}].nodePort", why)
-    yield from _repeated_ports(ports, f"{at}.ports")
-
-
-def _repeated_ports(ports: list[Object], at: str) -> Iterator[Cause]:
-    seen: set[tuple[str, int]] = set()
-    for i, one in enumerate(ports):
-        key = (one.get("protocol", "TCP"), one.get("port", 0))
-        if key in seen:
-            shown = {"Name": "", "Protocol": key[0], "AppProtocol": None, "Port": key[1],
-                     "TargetPort": 0, "NodePort": 0}  # fmt: skip
-            yield causes.duplicate(f"{at}[{i}]", shown)
-        seen.add(key)
-
-
 def _namespace(new: Object, _at: str) -> Iterator[Cause]:
     labels = new.get("metadata", {}).get("labels", {})
     for mode in ("enforce", "audit", "warn"):
@@ -180,6 +143,28 @@ def _secret(new: Object, _at: str) -> Iterator[Cause]:
     for key in _SECRET_KEYS.get(new.get("type", ""), ()):
         if key not in data:
             yield causes.required(f"data[{key}]")
+        elif key.startswith(".docker"):
+            yield from _json_text(data[key], f"data[{key}]")
+    if new.get("type") == "kubernetes.io/basic-auth" and not {"username", "password"} & {*data}:
+        yield from (causes.required(f"data[{key}]") for key in ("username", "password"))
+
+
+def _json_text(encoded: str, at: str) -> Iterator[Cause]:
+    try:
+        read_json(base64.b64decode(encoded))
+    except (Unreadable, ValueError) as exc:
+        yield causes.invalid(at, "<secret contents redacted>", str(exc))
+
+
+def _taints(taints: list[Object] | None, at: str) -> Iterator[Cause]:
+    """Check that no two taints of a node say the same."""
+    seen = set()
+    for i, taint in enumerate(taints or ()):
+        pair = (taint.get("key"), taint.get("effect"))
+        if pair in seen:
+            yield Cause("FieldValueDuplicate", f"Duplicate value: {json.dumps(taint)}: taints must "
+                        "be unique by key and effect pair", f"{at}[{i}]")  # fmt: skip
+        seen.add(pair)
 
 
 def _event(new: Object, _at: str) -> Iterator[Cause]:
@@ -219,22 +204,10 @@ OBJECTS: Rows = {
         "leaseDurationSeconds": number(1, "must be greater than 0"),
         "leaseTransitions": at_least_zero,
     },
-    "V1ServiceSpec": {
-        "": _service, "ports": any_value, "selector": labels,
-        "sessionAffinity": one_of("ClientIP", "None"),
-        "type": one_of("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"),
-    },
-    "V1ServicePort": {
-        "name": text(formats.dns_label), "port": port_number, "protocol": protocol,
-        "targetPort": port,
-    },
-    "V1EndpointSlice": {
-        "metadata": any_value, "addressType": needed(one_of("FQDN", "IPv4", "IPv6")),
-    },
-    "V1IPBlock": {"cidr": text(formats.cidr, absent="")},
-    "V1NetworkPolicySpec": {
-        "podSelector": any_value, "ingress": any_value, "egress": any_value,
-        "policyTypes": each(one_of("Ingress", "Egress")),
+    "V1NodeSpec": {"taints": _taints},
+    "V1Taint": {
+        "key": needed(text(formats.qualified_name)), "value": text(formats.label_value),
+        "effect": needed(one_of("NoSchedule", "PreferNoSchedule", "NoExecute")),
     },
     "V1Namespace": {"metadata": any_value, "": _namespace},
     "V1ConfigMap": {"metadata": any_value, "": _config_map},
