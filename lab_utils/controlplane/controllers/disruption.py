@@ -10,16 +10,15 @@ from datetime import datetime
 from lab_utils.controlplane.controllers.actions import Action, Emit, write_status
 from lab_utils.controlplane.controllers.controller import Controller, selectors_of
 from lab_utils.controlplane.controllers.objects import (
-    condition_of,
     controller_of,
     is_ready,
     is_terminating,
     scaled,
     set_condition,
+    stamped,
 )
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
-from lab_utils.controlplane.timestamps import rfc3339
 
 NAME = "disruption-controller"
 
@@ -79,17 +78,14 @@ def _top_owner(obj: Object, world: World) -> Object | None:
 
 def _condition(budget: Object, status: Object, now: datetime) -> Object:
     allowed = status["disruptionsAllowed"] > 0
-    old = condition_of(budget, "DisruptionAllowed") or {}
-    wanted = "True" if allowed else "False"
-    at = old["lastTransitionTime"] if old.get("status") == wanted else rfc3339(now)
-    return {
+    told = {
         "type": "DisruptionAllowed",
-        "status": wanted,
+        "status": str(allowed),
         "observedGeneration": status["observedGeneration"],
-        "lastTransitionTime": at,
         "reason": "SufficientPods" if allowed else "InsufficientPods",
         "message": "",
     }
+    return stamped(budget, told, now)
 
 
 CONTROLLER = Controller(

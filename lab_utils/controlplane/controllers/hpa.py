@@ -26,7 +26,7 @@ from lab_utils.controlplane.controllers.hpametrics import (
     Trouble,
     propose,
 )
-from lab_utils.controlplane.controllers.objects import condition_of, name_of, set_condition
+from lab_utils.controlplane.controllers.objects import name_of, set_condition, stamped
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.kinds import BY_NAME
 from lab_utils.controlplane.status import Object
@@ -59,10 +59,8 @@ class _Look:
 
     def say(self, kind: str, *, holds: bool, reason: str, message: str) -> None:
         """Set a condition."""
-        status, old = str(holds), condition_of(self.hpa, kind) or {}
-        at = old["lastTransitionTime"] if old.get("status") == status else rfc3339(self.now)
-        told = {"type": kind, "status": status, "lastTransitionTime": at}
-        self.hpa = set_condition(self.hpa, told | {"reason": reason, "message": message})
+        told = {"type": kind, "status": str(holds), "reason": reason, "message": message}
+        self.hpa = set_condition(self.hpa, stamped(self.hpa, told, self.now))
 
     def tell(self, kind: str, reason: str, message: str) -> None:
         """Record an Event."""

@@ -12,15 +12,14 @@ from lab_utils.controlplane.controllers.actions import Action, Delete, Update, w
 from lab_utils.controlplane.controllers.controller import ANY, Controller
 from lab_utils.controlplane.controllers.objects import (
     Key,
-    condition_of,
     is_terminating,
     set_condition,
+    stamped,
 )
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.kinds import BY_NAME, STORED
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
-from lab_utils.controlplane.timestamps import rfc3339
 
 FINALIZER = "kubernetes"
 _CONDITIONS = (
@@ -73,12 +72,9 @@ def _tell(namespace: Object, content: list[Object], now: datetime) -> list[Actio
 
 
 def _with(namespace: Object, kind: str, words: tuple[str, str, str], now: datetime) -> Object:
-    """Set a condition; its time is when its status changed."""
     status, reason, message = words
-    old = condition_of(namespace, kind) or {}
-    at = old["lastTransitionTime"] if old.get("status") == status else rfc3339(now)
-    told = {"type": kind, "status": status, "lastTransitionTime": at}
-    return set_condition(namespace, told | {"reason": reason, "message": message})
+    told = {"type": kind, "status": status, "reason": reason, "message": message}
+    return set_condition(namespace, stamped(namespace, told, now))
 
 
 def _content(name: str, world: World) -> list[Object]:

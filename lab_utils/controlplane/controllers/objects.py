@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from lab_utils.controlplane.status import Object
-from lab_utils.controlplane.timestamps import parse_rfc3339
+from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339
 
 Key = tuple[str, str, str]
 """Kind, namespace ("" for cluster-scoped kinds) and name of an object."""
@@ -119,6 +119,13 @@ def with_condition(conditions: Iterable[Object], condition: Object) -> list[Obje
     if old and old["status"] == condition["status"]:
         condition = condition | {"lastTransitionTime": old["lastTransitionTime"]}
     return [*without_condition(conditions, condition["type"]), condition]
+
+
+def stamped(obj: Object, condition: Object, now: datetime) -> Object:
+    """Give a condition with the time since when it has had this status."""
+    old = condition_of(obj, condition["type"]) or {}
+    kept = old.get("status") == condition["status"]
+    return condition | {"lastTransitionTime": old["lastTransitionTime"] if kept else rfc3339(now)}
 
 
 def set_condition(obj: Object, condition: Object) -> Object:

@@ -22,13 +22,13 @@ from lab_utils.controlplane.controllers.objects import (
     labels_of,
     name_of,
     set_condition,
+    stamped,
 )
 from lab_utils.controlplane.controllers.preference import scores
 from lab_utils.controlplane.controllers.selection import rules
 from lab_utils.controlplane.controllers.world import World
 from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.store import Change
-from lab_utils.controlplane.timestamps import rfc3339
 
 NAME = "default-scheduler"
 _HOPELESS = "Preemption is not helpful for scheduling"
@@ -72,19 +72,17 @@ def _unschedulable(pod: Object, refusals: list[Refusal], now: datetime) -> list[
     old = condition_of(pod, "PodScheduled") or {}
     if (old.get("status"), old.get("message")) == ("False", message):
         return []
-    at = old["lastTransitionTime"] if old.get("status") == "False" else rfc3339(now)
-    condition = {
+    told = {
         "type": "PodScheduled",
         "observedGeneration": pod["metadata"].get("generation", 1),
         "status": "False",
         "lastProbeTime": None,
-        "lastTransitionTime": at,
         "reason": "Unschedulable",
         "message": message,
     }
     return [
         Emit(pod, "Warning", "FailedScheduling", message, NAME),
-        Update(set_condition(pod, condition), "status"),
+        Update(set_condition(pod, stamped(pod, told, now)), "status"),
     ]
 
 
