@@ -51,7 +51,7 @@ class Correlator:
 
     def __init__(self) -> None:
         self._similar: dict[Hashable, tuple[set[str], datetime]] = {}
-        self._events: dict[Hashable, Object] = {}
+        self._events: dict[Hashable, tuple[Object, str, int]] = {}
         self._budgets: dict[Hashable, tuple[float, datetime]] = {}
 
     def correlate(self, told: Told, now: datetime) -> Object | None:
@@ -60,12 +60,10 @@ class Correlator:
         None when too much has been told about the object.
         """
         key, message = self._combine(told, now)
-        known = self._events.get(key)
         event = _event(told, message, rfc3339(now))
-        if known is not None:
-            event["metadata"] = known["metadata"]
-            event |= {"firstTimestamp": known["firstTimestamp"], "count": known["count"] + 1}
-        _remember(self._events, key, event)
+        metadata, first, count = self._events.get(key, (event["metadata"], rfc3339(now), 0))
+        event |= {"metadata": metadata, "firstTimestamp": first, "count": count + 1}
+        _remember(self._events, key, (metadata, first, count + 1))
         return event if self._allows(told.source, now) else None
 
     def _combine(self, told: Told, now: datetime) -> tuple[Hashable, str]:

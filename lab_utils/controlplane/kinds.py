@@ -35,6 +35,8 @@ class Kind:
     """A PUT must say which version it replaces."""
     returns_deleted: bool = False
     """A DELETE answers with the object, not with a Status."""
+    orphans: bool = False
+    """A DELETE that does not say otherwise leaves what the object owns behind."""
     selectable: tuple[str, ...] = ()
     """Field selectors beside metadata.name and metadata.namespace."""
     deprecated: str = ""
@@ -93,7 +95,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("apps", "v1", "ReplicaSet", "replicasets", ("rs",), has_status=True,
          counts_generations=True, subresources=("scale",), categories=("all",),
          selectable=("status.replicas",)),
-    Kind("batch", "v1", "Job", "jobs", has_status=True, counts_generations=True,
+    Kind("batch", "v1", "Job", "jobs", has_status=True, counts_generations=True, orphans=True,
          categories=("all",), selectable=("status.successful",)),
     Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", ("hpa",),
          has_status=True, categories=("all",)),

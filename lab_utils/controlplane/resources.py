@@ -45,6 +45,10 @@ _COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _SINGLE = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _INNER = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}
 _NEEDS_NAMESPACE = ("create", "deletecollection")
+_ORPHANS = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+    "to remove them or set propagationPolicy=Orphan to suppress this warning"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,11 @@ class _Call:
         body = await self.http.read()
         given = decoding.decode_delete_options(body, self.content_type) if body else {}
         typed = schema.drop_unknown("DeleteOptions", given)
-        return options.delete_options(self.http.query, typed)
+        wanted = options.delete_options(self.http.query, typed)
+        if not self.row.orphans or wanted.propagation is not None:
+            return wanted
+        warn(_ORPHANS)
+        return replace(wanted, propagation="Orphan")
 
     async def body(self, kind: str, api_version: str) -> Object:
         """Read the body of a subresource, which is of another kind than the path's."""

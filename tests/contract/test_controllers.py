@@ -55,6 +55,19 @@ def test_a_deleted_job_leaves_no_pod_that_cannot_go(namespace: Namespace, policy
     namespace.until_gone("Pod", name)
 
 
+def test_a_job_that_is_just_deleted_leaves_its_pods_and_a_warning(namespace: Namespace) -> None:
+    namespace.create(job("long"))
+    namespace.until("Job", "long", lambda obj: obj["status"].get("ready"))
+    (pod,) = namespace.objects("Pod")
+    warned = namespace.delete("Job", "long").headers["Warning"]
+    assert "child pods are preserved by default when jobs are deleted" in warned
+    namespace.until_gone("Job", "long")
+    left = namespace.until(
+        "Pod", pod["metadata"]["name"], lambda obj: "ownerReferences" not in obj["metadata"]
+    )
+    assert left["status"]["phase"] == "Running"
+
+
 def test_an_eviction_that_a_budget_forbids_is_429_with_the_budgets_words(
     namespace: Namespace,
 ) -> None:
