@@ -1,8 +1,10 @@
 """A run is saved as a whole and loads back equal."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pytest
 
 from lab_utils.errors import InvalidInput
 from lab_utils.runs import FORMAT, Run
-from lab_utils.tables import make_table
+from lab_utils.tables import SCHEMAS, make_table
 from tests.tools.made_runs import made_run
 
 
@@ -128,3 +130,13 @@ def test_a_merged_run_was_interrupted_if_a_part_was():
         .merge(replace(run_of(np.full(3, 0.1)), interrupted=True))
         .interrupted
     )
+
+
+def test_the_reference_names_every_table_and_column():
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "runs.md").read_text()
+    rows = dict(re.findall(r"^\| (\w+) \|[^|]*\| (.*) \|$", text, re.MULTILINE))
+    documented = {
+        name: set(re.findall(r"\w+", re.sub(r"\([^)]*\)", "", row))) for name, row in rows.items()
+    }
+    for name, columns in SCHEMAS.items():
+        assert documented[name] == set(columns), name
