@@ -15,7 +15,7 @@ import pandas as pd
 from lab_utils.background import Background
 from lab_utils.clock import Clock
 from lab_utils.cluster import is_ready
-from lab_utils.states import role_of, tabulate_events, tabulate_gaps, tabulate_states
+from lab_utils.states import ready_urls, role_of, tabulate_events, tabulate_gaps, tabulate_states
 from lab_utils.units import parse_bytes, parse_cores
 from lab_utils.usage import (
     Sample,
@@ -91,6 +91,11 @@ class Sampler(Background):
             "events": tabulate_events(events, clock),
             "gaps": tabulate_gaps(gaps, clock, self._left_ns or time.perf_counter_ns()),
         }
+
+    def endpoints(self, service: str) -> list[str]:
+        """Give the base URLs of the Ready pods behind a Service, as far as is known by now."""
+        slices = next(watch for watch in self._watches if watch.kind == "endpointslices")
+        return ready_urls(slices.objects, service)
 
     def _take(self, change: Change) -> None:
         self._changes.append(change)

@@ -4,10 +4,12 @@ import json
 import socket
 import urllib.request
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from lab_utils.api import Object, label_selector
 from lab_utils.cluster import Cluster, is_ready
 from lab_utils.errors import ClusterError, NotReady
+from lab_utils.states import ready_urls
 from lab_utils.waiting import wait_for
 
 _INPUT = {"name": "input", "shape": [1], "datatype": "FP32", "data": [1.0]}
@@ -41,29 +43,27 @@ def endpoint_urls(cluster: Cluster, service: str) -> list[str]:
 
     Raises:
         NotReady: There are none.
-        ClusterError: This machine has no way to them; says what to do.
     """
-    slices = cluster.api.list(
-        "endpointslices", cluster.namespace, label_selector({"kubernetes.io/service-name": service})
-    )
-    addresses = [
-        (endpoint["addresses"][0], port["port"])
-        for one in slices
-        for port in (one.get("ports") or [])[:1]
-        for endpoint in one.get("endpoints") or []
-        if endpoint.get("conditions", {}).get("ready")
-    ]
-    if not addresses:
+    urls = ready_urls(cluster.api.list("endpointslices", cluster.namespace), service)
+    if not urls:
         raise NotReady(f"Service {service} has no Ready pod to choose from: lab.wait()")
+    return urls
+
+
+def require_reachable(url: str) -> None:
+    """Check that this machine has a way to a pod.
+
+    Raises:
+        ClusterError: It has none; says what to do.
+    """
+    address = urlsplit(url)
     try:
-        socket.create_connection(addresses[0], timeout=1.0).close()
+        socket.create_connection((address.hostname, address.port), timeout=1.0).close()
     except OSError as exc:
         raise ClusterError(
-            f"The pods of Service {service} cannot be reached from this machine ({exc}), so the "
-            "client cannot choose among them. Leave out balance, or send the load from a Job "
-            "inside the cluster."
+            f"Pods cannot be reached from this machine ({url}: {exc}), so the client cannot choose "
+            "among them. Leave out balance, or send the load from inside the cluster: inside=2."
         ) from exc
-    return [f"http://{host}:{port}" for host, port in sorted(addresses)]
 
 
 def reachable_services(cluster: Cluster) -> list[str]:

@@ -6,7 +6,7 @@ the only module that knows all the others; `lab_utils` hands its methods out by 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,14 @@ from lab_utils.failover import SelectorSwitch
 from lab_utils.inside import Pods
 from lab_utils.journal import list_journals, next_folder
 from lab_utils.sampler import Sampler
-from lab_utils.service import ask, cluster_url, endpoint_urls, reachable_services, wait_for_answer
+from lab_utils.service import (
+    ask,
+    cluster_url,
+    endpoint_urls,
+    reachable_services,
+    require_reachable,
+    wait_for_answer,
+)
 from lab_utils.settings import Settings, load_settings, project_root, state_root
 
 if TYPE_CHECKING:
@@ -283,13 +290,16 @@ class Lab:
             The run: tables of requests, usage, events, faults and outages on one clock.
         """
         pods = self._load_pods(inside) if inside else None
+        observed = self._observed()
+        if options.get("balance") and not inside:
+            observed["endpoints"] = partial(observed["usage"].endpoints, service)
         return workload.fire(
             self._address(service, options, pods),
             rate_rps=rate_rps,
             duration_s=duration_s,
             failover=[str(self._address(name, {}, pods)) for name in failover],
             inside=pods,
-            **self._observed() | options,
+            **observed | options,
         )
 
     def _load_pods(self, count: int) -> Pods:
@@ -338,7 +348,10 @@ class Lab:
     ) -> str | list[str]:
         """Give the Service's own address, or those of its pods if the client is to choose."""
         if options.get("balance"):
-            return endpoint_urls(self.cluster, service)
+            urls = endpoint_urls(self.cluster, service)
+            if not inside:
+                require_reachable(urls[0])
+            return urls
         return cluster_url(self.cluster, service) if inside else self.url(service)
 
     def _observed(self) -> dict[str, Any]:

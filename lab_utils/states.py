@@ -99,6 +99,23 @@ def _endpoint_states(change: Change, known: _Known) -> Iterator[Object]:
             yield {"kind": kind, "name": name, "ready": False, "reason": service, "of": of}
 
 
+def ready_urls(slices: Iterable[Object], service: str) -> list[str]:
+    """Give the base URLs of the Ready pods behind a Service.
+
+    Args:
+        slices: EndpointSlices, of any Service.
+        service: Its name.
+    """
+    return sorted(
+        f"http://{endpoint['addresses'][0]}:{port['port']}"
+        for piece in slices
+        if (piece["metadata"].get("labels") or {}).get(_SERVICE_LABEL) == service
+        for port in (piece.get("ports") or [])[:1]
+        for endpoint in piece.get("endpoints") or []
+        if (endpoint.get("conditions") or {}).get("ready")
+    )
+
+
 _STATES = {"pods": _pod_states, "nodes": _node_states, "endpointslices": _endpoint_states}
 
 

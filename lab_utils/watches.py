@@ -62,7 +62,7 @@ class Watch(threading.Thread):
 
     def __init__(self, source: Source, kind: str, tell: Callable[[Change], object]) -> None:
         super().__init__(name=f"watch-{kind}", daemon=True)
-        self._source, self._kind, self._tell = source, kind, tell
+        self._source, self.kind, self._tell = source, kind, tell
         self._stopped = threading.Event()
         self._known: dict[str, Object] = {}
         self._version = ""
@@ -73,10 +73,15 @@ class Watch(threading.Thread):
         """Set when the objects have been listed once."""
 
     @property
+    def objects(self) -> list[Object]:
+        """The objects there are, as far as is known."""
+        return list(self._known.values())
+
+    @property
     def gaps(self) -> list[Gap]:
         """When the kind could not be followed; the last one may not be over."""
         trouble = self._trouble
-        now = [Gap(self._heard_ns, None, f"watch {self._kind}", trouble)] if trouble else []
+        now = [Gap(self._heard_ns, None, f"watch {self.kind}", trouble)] if trouble else []
         return [*self._gaps, *now]
 
     def stop(self) -> None:
@@ -96,11 +101,11 @@ class Watch(threading.Thread):
 
     def _follow(self) -> None:
         if not self._version:
-            objects, self._version = self._source.list_at(self._kind)
+            objects, self._version = self._source.list_at(self.kind)
             self._hear()
             self._compare(objects)
             self.listed.set()
-        changes = self._source.watch(self._kind, self._version, _WATCH_S)
+        changes = self._source.watch(self.kind, self._version, _WATCH_S)
         for change in changes:
             if self._stopped.is_set():
                 return
@@ -114,7 +119,7 @@ class Watch(threading.Thread):
         """Note that the server has been heard, and with it the end of any gap."""
         now_ns = time.perf_counter_ns()
         if self._trouble:
-            self._gaps.append(Gap(self._heard_ns, now_ns, f"watch {self._kind}", self._trouble))
+            self._gaps.append(Gap(self._heard_ns, now_ns, f"watch {self.kind}", self._trouble))
             self._trouble = ""
         self._heard_ns = now_ns
 
@@ -135,7 +140,7 @@ class Watch(threading.Thread):
             self._known.pop(uid, None)
         else:
             self._known[uid] = obj
-        self._tell(Change(self._heard_ns, self._kind, obj, deleted, listed))
+        self._tell(Change(self._heard_ns, self.kind, obj, deleted, listed))
 
 
 def _version(obj: Object) -> str:

@@ -4,7 +4,7 @@ Hides the load generator's process, the faults' thread and the sampler. Never wa
 before it sends the next request of an open loop, and never counts a failure as a latency.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
@@ -43,6 +43,7 @@ def fire(
     duration_s: float | None = None,
     arrivals: Arrivals = "poisson",
     seed: int = 1,
+    endpoints: Callable[[], Sequence[str]] | None = None,
     failover: Sequence[str] = (),
     faults: Sequence[Fault] = (),
     usage: Sampler | None = None,
@@ -65,6 +66,8 @@ def fire(
         arrivals: "poisson" (independent users), "constant" (a metronome), or a shape or a trace of
             `lab_utils.arrivals`. A Trace needs neither rate_rps nor duration_s.
         seed: The same seed gives the same schedule, bit for bit.
+        endpoints: Gives the base URLs of the endpoints there are by now, so that the client follows
+            them; None: those of url, all the time.
         failover: Base URLs that the client asks next, in this order, when an attempt fails. A
             request fails if all of them do, and its latency is the time of all its attempts.
         faults: What goes wrong on the way, each at its at_s.
@@ -114,7 +117,7 @@ def fire(
         journal=None if folder is None else str(folder / JOURNAL),
         about=_about("open", settings, targets, policy, backend),
     )
-    source = InsideGenerator(plan, inside) if inside else Generator(plan)
+    source = InsideGenerator(plan, inside) if inside else Generator(plan, endpoints)
     return _perform(plan, source, faults=faults, usage=usage, progress=progress)
 
 

@@ -4,12 +4,14 @@
     python -m lab_utils.loadgen --plan FILE --share 1/4   the second of four generators
 
 What it writes is described in `told`. SIGTERM ends it, and so does the end of its stdin (its
-parent's death), unless the plan came from a file: what is in flight is cancelled and told.
+parent's death), unless the plan came from a file: what is in flight is cancelled and told. Each
+further line of stdin is a list of base URLs: the endpoints that there are now.
 """
 
 import argparse
 import asyncio
 import gc
+import json
 import os
 import random
 import resource
@@ -17,6 +19,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,12 +66,16 @@ async def closed_loop(plan: Plan, clock: Clock, client: Client) -> None:
             group.create_task(use(user))
 
 
-async def perform(plan: Plan, told: Told, stop: asyncio.Event) -> None:
+async def perform(plan: Plan, told: Told, *, has_parent: bool) -> None:
     """Carry out a plan, or as much of it as there is time for."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     clock = _set_clock(plan)
     told.tell({"clock": asdict(clock)})
     client = Client(plan, clock, told.tell)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if has_parent:
+        _listen(loop, client.retarget, stop.set)
     drive = closed_loop if plan.users else open_loop
     driving = asyncio.create_task(drive(plan, clock, client))
     reporting = asyncio.create_task(_report_sent(client, told))
@@ -107,14 +114,23 @@ async def _report_sent(client: Client, told: Told) -> None:
         told.tell({"sent": client.sent})
 
 
-def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    def watch() -> None:
-        # os.read, not sys.stdin: a thread inside a buffered reader breaks the interpreter's exit.
-        while os.read(0, 1):
-            pass
-        loop.call_soon_threadsafe(stop.set)
+def _listen(
+    loop: asyncio.AbstractEventLoop,
+    retarget: Callable[[list[str]], object],
+    stop: Callable[[], object],
+) -> None:
+    """Listen to the parent until it says no more."""
 
-    threading.Thread(target=watch, name="stdin", daemon=True).start()
+    def listen() -> None:
+        rest = b""
+        # os.read, not sys.stdin: a thread inside a buffered reader breaks the interpreter's exit.
+        while piece := os.read(0, 65_536):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                loop.call_soon_threadsafe(retarget, json.loads(line))
+        loop.call_soon_threadsafe(stop)
+
+    threading.Thread(target=listen, name="stdin", daemon=True).start()
 
 
 def _raise_limits() -> None:
@@ -134,15 +150,6 @@ def _read_arguments() -> tuple[Plan, bool]:
     return Plan.from_json(text).share(index, of), arguments.plan is None
 
 
-async def _run(plan: Plan, told: Told, has_parent: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    if has_parent:
-        _watch_stdin(loop, stop)
-    await perform(plan, told, stop)
-
-
 def main() -> None:
     """Read the plan, carry it out, write what happened."""
     plan, has_parent = _read_arguments()
@@ -153,7 +160,7 @@ def main() -> None:
     gc.freeze()
     with Told(plan.journal) as told:
         told.note({"plan": asdict(plan)})
-        asyncio.run(_run(plan, told, has_parent))
+        asyncio.run(perform(plan, told, has_parent=has_parent))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 import bisect
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lab_utils.clock import Clock
 from lab_utils.loadgen.balance import Balancer
@@ -31,11 +31,7 @@ class Client:
     def __init__(self, plan: Plan, clock: Clock, report: Report) -> None:
         self._clock, self._report, self._policy = clock, report, plan.policy
         self._chance = random.Random(plan.seed)  # noqa: S311 - load, not secrets
-        keep_alive = plan.policy.keep_alive
-        self._groups = [
-            Balancer([Endpoint(u, keep_alive) for u in urls], plan.policy.balance, self._chance)
-            for urls in plan.targets
-        ]
+        self._groups = [Balancer(urls, plan.policy, self._chance) for urls in plan.targets]
         self._budget = _Budget(plan.policy.retries)
         self._patience = _Patience(plan.policy.hedge)
         self._more = "" if plan.policy.service_ms is None else (
@@ -124,6 +120,10 @@ class Client:
             f'{{"id":"{index}","inputs":{_INPUTS},'
             f'"parameters":{{"index":{index},"attempt":{attempt}{self._more}}}}}'
         ).encode()
+
+    def retarget(self, urls: Sequence[str]) -> None:
+        """Ask these endpoints from now on, instead of the first group of the plan's targets."""
+        self._groups[0].retarget(urls)
 
     def close(self) -> None:
         """Close what is kept open."""

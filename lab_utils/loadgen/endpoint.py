@@ -22,6 +22,7 @@ class Endpoint:
         keep_alive: As in Policy.
 
     Attributes:
+        url: As given.
         name: Its host and port.
         outstanding: How many attempts are waiting for an answer of it.
     """
@@ -31,6 +32,7 @@ class Endpoint:
         tls = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port or (443 if tls else 80)
         self._tls = ssl.create_default_context() if tls else None
+        self.url = url
         self.name, self.outstanding = f"{self._host}:{self._port}", 0
         self._head = _write_head(parts.path, parts.netloc.rpartition("@")[2], bool(keep_alive))
         self._keeps = bool(keep_alive)
@@ -110,7 +112,8 @@ class Endpoint:
         return self._addresses
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections, and keep none from now on."""
+        self._keeps = False
         for connection in self._idle:
             connection.close()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
@@ -21,14 +22,20 @@ _STOP_TIMEOUT_S = 0.7  # an interrupt must give control back within 1 s
 class Generator:
     """A running load generator; leaving its context ends it.
 
+    Args:
+        plan: What it is to do.
+        endpoints: Asked at each wait() which base URLs the client may choose among by now; None:
+            those of the plan, all the time.
+
     Attributes:
         rows: One dict per finished request with its attempts, in the order they finished.
         sent, ok, failed: Counts so far.
         end: What the process said last; empty while it runs, or if it broke.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, endpoints: Callable[[], Sequence[str]] | None = None) -> None:
+        self._plan, self._endpoints = plan, endpoints
+        self._targets = list(plan.targets[0])
         self.rows: list[dict[str, Any]] = []
         self.sent = self.ok = self.failed = 0
         self.end: dict[str, Any] = {}
@@ -58,9 +65,7 @@ class Generator:
         Raises:
             LoadError: The process did not start.
         """
-        with contextlib.suppress(BrokenPipeError):
-            self._stdin.write(self._plan.to_json().encode() + b"\n")
-            self._stdin.flush()
+        self._tell(self._plan.to_json())
         self._started.wait(_START_TIMEOUT_S)
         if self._clock is None:
             raise LoadError(
@@ -76,8 +81,21 @@ class Generator:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end of the run; True if it is reached. Can be interrupted."""
+        self._retarget()
         self._reader.join(timeout_s)
         return not self._reader.is_alive()
+
+    def _retarget(self) -> None:
+        """Tell the process of other endpoints; without any, it goes on with those it had."""
+        urls = list(self._endpoints()) if self._endpoints else []
+        if urls and urls != self._targets:
+            self._targets = urls
+            self._tell(json.dumps(urls))
+
+    def _tell(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ended, or stopped: it no longer matters
+            self._stdin.write(line.encode() + b"\n")
+            self._stdin.flush()
 
     def stop(self) -> None:
         """End the run: what is in flight is cancelled, what was told is kept."""

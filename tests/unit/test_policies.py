@@ -251,3 +251,27 @@ def test_a_policy_that_cannot_be_is_refused_when_it_is_made(make, said):
 def test_an_endpoint_list_that_is_empty_is_refused():
     with pytest.raises(InvalidInput, match="url is an empty list"):
         fire_some([])
+
+
+def test_a_client_that_chooses_follows_the_endpoints_there_are():
+    with serving(writes(GOOD)) as old, serving(writes(GOOD)) as new:
+        asked = itertools.count()
+
+        def endpoints():
+            return [old] if next(asked) < 4 else [new]
+
+        run = fire(
+            [old], rate_rps=100, duration_s=1.5, balance="random", keep_alive=True,
+            endpoints=endpoints,
+        )  # fmt: skip
+    assert run.requests["ok"].all()
+    ports = [url.rpartition("/")[2] for url in (old, new)]
+    changes = run.attempts["endpoint"].ne(run.attempts["endpoint"].shift()).sum()
+    assert run.attempts["endpoint"].unique().tolist() == ports
+    assert changes == 2
+
+
+def test_a_client_without_any_endpoint_left_goes_on_with_those_it_had():
+    with serving(writes(GOOD)) as url:
+        run = fire_some([url], balance="random", endpoints=list)
+    assert run.requests["ok"].all()
