@@ -17,6 +17,7 @@ HEALTH = ("/healthz", "/livez", "/readyz")
 """What needs no token: it says only that the server lives."""
 _OPTIONAL = ("shortNames", "categories")
 _READ_WRITE = ("get", "patch", "update")
+_STREAM = ("create", "get")
 _PROXY = ("create", "delete", "get", "patch", "update")
 SUBRESOURCES: dict[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = {
     "status": (_READ_WRITE, None),
@@ -26,8 +27,12 @@ SUBRESOURCES: dict[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = {
     "eviction": (("create",), ("policy", "v1", "Eviction")),
     "finalize": (("update",), None),
     "proxy": (_PROXY, ("", "v1", "{}ProxyOptions")),
+    "exec": (_STREAM, ("", "v1", "PodExecOptions")),
+    "attach": (_STREAM, ("", "v1", "PodAttachOptions")),
 }
 """Subresource -> its verbs and the (group, version, kind) of its bodies; None: the parent's."""
+PASSED_ON = ("log", "proxy", "exec", "attach")
+"""Subresources that somebody else answers."""
 
 
 def subresources(row: Kind) -> tuple[str, ...]:

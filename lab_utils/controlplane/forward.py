@@ -1,6 +1,7 @@
-"""Requests that the API server passes on: to kubelets (logs, node proxy), pods and Services.
+"""Requests that the API server passes on: to kubelets (logs, exec), pods and Services.
 
 Hides where they go and what is taken off on the way: a client's token never leaves the API server.
+A connection that is upgraded (to a WebSocket, mostly) is carried as it is.
 """
 
 import random
@@ -14,13 +15,23 @@ from yarl import URL
 
 from lab_utils.controlplane.config import API_SERVER, Layout
 from lab_utils.controlplane.registry import Registry
-from lab_utils.controlplane.status import ApiError, Object, bad_request
+from lab_utils.controlplane.status import ApiError, bad_request
+from lab_utils.controlplane.targets import (
+    choose_container,
+    first_port,
+    port_name,
+    ready_targets,
+    split_name,
+)
+from lab_utils.controlplane.upgrade import carry, wanted_upgrade
 
 _HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers",
     "transfer-encoding", "upgrade", "host", "authorization", "content-length",
 }  # fmt: skip
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
+_STREAMS = {"exec": "exec", "attach": "attach"}
+"""Subresource of a pod -> path of its kubelet."""
 
 
 class Forwarder:
@@ -28,13 +39,13 @@ class Forwarder:
 
     def __init__(self, layout: Layout, registry: Registry) -> None:
         self._layout, self._registry = layout, registry
-        self._opened: aiohttp.ClientSession | None = None
+        self._opened: dict[bool, aiohttp.ClientSession] = {}
         self._kubelet_tls: ssl.SSLContext | None = None
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._opened:
-            await self._opened.close()
+        for session in self._opened.values():
+            await session.close()
 
     async def logs(self, request: web.Request, namespace: str, pod: str) -> web.StreamResponse:
         """Pass a container's log on from its kubelet.
@@ -43,7 +54,7 @@ class Forwarder:
             ApiError: 404 or 400; 503 when the kubelet cannot be reached.
         """
         found = self._registry.get("Pod", namespace, pod)
-        container = _container(found, request.query.get("container", ""))
+        container = choose_container(found, request.query.get("container", ""))
         node = found["spec"].get("nodeName")
         if not node:
             return web.Response(status=204)
@@ -51,6 +62,25 @@ class Forwarder:
         path = f"containerLogs/{namespace}/{pod}/{container}"
         query = {key: value for key, value in request.query.items() if key != "container"}
         return await self._pass_on(request, (url / path).with_query(query), extra)
+
+    async def stream(
+        self, request: web.Request, namespace: str, pod: str, subresource: str
+    ) -> web.StreamResponse:
+        """Connect a client with a pod's kubelet: exec and attach.
+
+        Raises:
+            ApiError: 404 or 400; 500 when the kubelet cannot be reached.
+        """
+        found = self._registry.get("Pod", namespace, pod)
+        container = choose_container(found, request.query.get("container", ""))
+        path = f"{_STREAMS[subresource]}/{namespace}/{pod}/{container}"
+        node = found["spec"].get("nodeName")
+        if not node:
+            raise bad_request(f"pod {pod} does not have a host assigned")
+        if not wanted_upgrade(request.headers):
+            raise bad_request("Upgrade request required")
+        url, extra = self._kubelet(node)
+        return await self._pass_on(request, (url / path).with_query(request.query), extra)
 
     async def proxy(
         self, request: web.Request, key: tuple[str, str, str], rest: str
@@ -64,7 +94,7 @@ class Forwarder:
             ApiError: 404 or 400; 503 when there is nobody or he cannot be reached.
         """
         kind, namespace, name = key
-        name, port = _split_name(name)
+        name, port = split_name(name)
         extra: dict[str, Any] = {}
         if kind == "Node":
             url, extra = self._kubelet(name)
@@ -89,19 +119,19 @@ class Forwarder:
     def _pod(self, namespace: str, name: str, port: str) -> URL:
         pod = self._registry.get("Pod", namespace, name)
         address = pod.get("status", {}).get("podIP")
-        number = int(port) if port.isdecimal() else 0 if port else _first_port(pod)
+        number = int(port) if port.isdecimal() else 0 if port else first_port(pod)
         if not address or not 0 < number < 2**16:
             raise bad_request("address not allowed")
         return URL.build(scheme="http", host=address, port=number)
 
     def _endpoint(self, namespace: str, name: str, port: str) -> URL:
         """Choose a random ready endpoint of a Service."""
-        port_name = _port_name(self._registry.get("Service", namespace, name), port)
+        wanted = port_name(self._registry.get("Service", namespace, name), port)
         targets = [
             target
             for piece in self._registry.list("EndpointSlice", namespace)
             if piece["metadata"].get("labels", {}).get("kubernetes.io/service-name") == name
-            for target in _targets(piece, port_name)
+            for target in ready_targets(piece, wanted)
         ]
         if not targets:
             shown = f"{name}:{port}" if port else name
@@ -123,26 +153,31 @@ class Forwarder:
             "headers": {"Authorization": f"Bearer {token}"},
         }
 
-    def _session(self) -> aiohttp.ClientSession:
-        if self._opened is None:
-            self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+    def _session(self, *, is_upgrade: bool = False) -> aiohttp.ClientSession:
+        """Give the client; an upgrade gets a connection of its own, which tells a dead node."""
+        if is_upgrade not in self._opened:
+            self._opened[is_upgrade] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, force_close=is_upgrade),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=_TIMEOUT,
                 auto_decompress=False,
             )
-        return self._opened
+        return self._opened[is_upgrade]
 
     async def _pass_on(
         self, request: web.Request, url: URL, extra: dict[str, Any]
     ) -> web.StreamResponse:
+        upgrade = wanted_upgrade(request.headers)
         headers = _end_to_end(request.headers) | extra.pop("headers", {})
+        headers |= {"Connection": "Upgrade", "Upgrade": upgrade} if upgrade else {}
         body = await request.read() if request.can_read_body else None
         response: web.StreamResponse | None = None
         try:
-            async with self._session().request(
+            async with self._session(is_upgrade=bool(upgrade)).request(
                 request.method, url, headers=headers, data=body, allow_redirects=False, **extra
             ) as answer:
+                if answer.status == 101:
+                    return await carry(request, answer)
                 response = web.StreamResponse(
                     status=answer.status, headers=_end_to_end(answer.headers)
                 )
@@ -152,6 +187,8 @@ class Forwarder:
         except aiohttp.ClientError as exc:
             if response is not None:  # too late for a Status: a cut connection says it
                 raise ConnectionResetError(str(exc)) from exc
+            if upgrade:
+                raise ApiError(500, "", f"error dialing backend: {_dial_error(url, exc)}") from exc
             raise _unavailable(f"error trying to reach service: {exc}") from exc
         return response
 
@@ -164,51 +201,10 @@ def _unavailable(why: str) -> ApiError:
     return ApiError(503, "ServiceUnavailable", why)
 
 
-def _split_name(name: str) -> tuple[str, str]:
-    """Take `http:web:8000`, `web:8000` or `web` apart."""
-    parts = name.split(":")
-    if len(parts) == 3 and parts[0] in ("", "http"):
-        parts = parts[1:]
-    if len(parts) > 2 or not parts[0]:
-        raise bad_request(f'invalid service request "{name}"')
-    return parts[0], parts[1] if len(parts) == 2 else ""
-
-
-def _first_port(pod: Object) -> int:
-    ports = (port for container in pod["spec"]["containers"] for port in container.get("ports", ()))
-    return next((port["containerPort"] for port in ports), 80)
-
-
-def _container(pod: Object, wanted: str) -> str:
-    """Choose the container whose log is meant."""
-    spec, name = pod["spec"], pod["metadata"]["name"]
-    mains = [one["name"] for one in spec["containers"]]
-    inits = [one["name"] for one in spec.get("initContainers", ())]
-    if wanted and wanted not in mains + inits:
-        raise bad_request(f"container {wanted} is not valid for pod {name}")
-    if wanted or len(mains) == 1:
-        return wanted or mains[0]
-    choices = f"choose one of: [{' '.join(mains)}]"
-    choices += f" or one of the init containers: [{' '.join(inits)}]" if inits else ""
-    raise bad_request(f"a container name must be specified for pod {name}, {choices}")
-
-
-def _port_name(service: Object, wanted: str) -> str | None:
-    """Find the name of the port that is meant by name, by number, or not at all when it is one."""
-    ports = service["spec"].get("ports", ())
-    for port in ports:
-        name = port.get("name", "")
-        if wanted in (name, str(port["port"])) or (not wanted and len(ports) == 1):
-            return str(name)
-    return None
-
-
-def _targets(piece: Object, port_name: str | None) -> list[tuple[str, int]]:
-    """List where ready endpoints serve a port."""
-    return [
-        (endpoint["addresses"][0], port["port"])
-        for endpoint in piece.get("endpoints") or ()
-        if endpoint.get("conditions", {}).get("ready", True) is not False
-        for port in piece.get("ports") or ()
-        if port.get("name", "") == port_name
-    ]
+def _dial_error(url: URL, exc: aiohttp.ClientError) -> str:
+    """Say why somebody cannot be reached, in the words of Go's net package."""
+    address = f"dial tcp {url.host}:{url.port}"
+    if isinstance(exc, aiohttp.ServerTimeoutError):
+        return "net/http: TLS handshake timeout" if url.scheme == "https" else f"{address}: timeout"
+    refused = isinstance(exc, aiohttp.ClientConnectorError) and exc.os_error.strerror
+    return f"{address}: connect: {refused.lower()}" if refused else str(exc)

@@ -21,18 +21,20 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-class _Side(asyncio.Protocol):
+class Side(asyncio.Protocol):
     """One side: what it receives goes out at the other. No transport: not open (any more)."""
 
-    other: "_Side"
+    other: "Side"
     transport: asyncio.Transport | None = None
     has_ended = False
     """It has said its last word, and may still listen."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note that this side is open."""
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        """Pass it on."""
         if self.other.transport is not None:
             self.other.transport.write(data)
 
@@ -52,6 +54,7 @@ class _Side(asyncio.Protocol):
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
+        """Read on from the other side."""
         if self.other.transport is not None:
             self.other.transport.resume_reading()
 
@@ -62,7 +65,7 @@ class _Side(asyncio.Protocol):
             reset(other) if exc else other.close()
 
 
-class Relay(_Side):
+class Relay(Side):
     """The client's side; it opens the pod's.
 
     Args:
@@ -137,7 +140,7 @@ class Relay(_Side):
         super().connection_lost(exc)
 
 
-class _PodSide(_Side):
+class _PodSide(Side):
     """The pod's side; when its node is without power, the client is not to notice."""
 
     def __init__(self, client: Relay) -> None:

@@ -142,6 +142,8 @@ class Resources:
             "binding": self._bind,
             "eviction": self._evict,
             "proxy": self._proxy,
+            "exec": self._stream,
+            "attach": self._stream,
         }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -166,7 +168,7 @@ class Resources:
             warn(row.deprecated)
         verb = self._verb(info, row, request.method)
         form = Format()
-        if info.subresource not in ("proxy", "log"):  # whoever answers those has formats of his own
+        if info.subresource not in discovery.PASSED_ON:  # they have formats of their own
             include = request.query.get("includeObject", "Metadata")
             form = negotiate(request.headers.get("Accept", ""), include=include)
         return await verb(_Call(request, info, row, form))
@@ -318,6 +320,10 @@ class Resources:
 
     async def _log(self, call: _Call) -> web.StreamResponse:
         return await self._forward.logs(call.http, call.info.namespace, call.info.name)
+
+    async def _stream(self, call: _Call) -> web.StreamResponse:
+        info = call.info
+        return await self._forward.stream(call.http, info.namespace, info.name, info.subresource)
 
     async def _bind(self, call: _Call) -> web.StreamResponse:
         write = call.write_options("CreateOptions")

@@ -21,6 +21,7 @@ from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.resources import USER, Metrics, Resources, nothing_measured
 from lab_utils.controlplane.status import ApiError
+from lab_utils.controlplane.upgrade import wanted_upgrade
 from lab_utils.controlplane.warn import current_warnings, record_warnings
 
 _log = logging.getLogger("apiserver")
@@ -96,8 +97,13 @@ class _Gate:
 
 
 def _require_local(request: web.Request) -> None:
-    """Refuse what a web page could send: another Host (DNS rebinding), or any Origin."""
-    if "Origin" in request.headers or not _is_ours(request.headers.get("Host", "")):
+    """Refuse what a web page could send: another Host (DNS rebinding), or an Origin.
+
+    A client of WebSockets may name this very server as its Origin, as Python's does unasked.
+    """
+    host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+    is_own = origin == f"https://{host}" and wanted_upgrade(request.headers) == "websocket"
+    if not _is_ours(host) or not (origin is None or is_own):
         raise ApiError(403, "Forbidden", "only local clients may use this server")
 
 

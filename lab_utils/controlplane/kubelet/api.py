@@ -14,7 +14,8 @@ from aiohttp.typedefs import Handler, Middleware
 from lab_utils.controlplane.kubelet.kubelet import Kubelet
 from lab_utils.controlplane.kubelet.launch import log_path
 from lab_utils.controlplane.kubelet.logs import LogOptions, follow_log, read_log
-from lab_utils.controlplane.kubelet.runtime import Runtime
+from lab_utils.controlplane.kubelet.remotecommand import serve_attach, serve_exec
+from lab_utils.controlplane.kubelet.runtime import Container, Runtime
 from lab_utils.controlplane.kubelet.slot import Slot
 from lab_utils.controlplane.kubelet.stats import Stats
 from lab_utils.controlplane.kubelet.worker import PodWorker
@@ -35,6 +36,9 @@ def make_kubelet_app(
     app.router.add_get("/metrics/cadvisor", _serve(stats.cadvisor, _METRICS))
     app.router.add_get("/metrics/resource", _serve(stats.resource, _METRICS))
     app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", containers.logs)
+    for method in ("GET", "POST"):  # a client that asks for SPDY posts
+        app.router.add_route(method, "/exec/{namespace}/{pod}/{container}", containers.execute)
+        app.router.add_route(method, "/attach/{namespace}/{pod}/{container}", containers.attach)
     app.router.add_post("/lab/signal/{namespace}/{pod}/{container}", containers.signal)
     return app
 
@@ -108,14 +112,35 @@ class _Containers:
             await response.write(chunk)
         return response
 
-    def _find(self, request: web.Request) -> tuple[PodWorker, Slot]:
-        namespace, pod, container = (
-            request.match_info[name] for name in ("namespace", "pod", "container")
-        )
+    async def execute(self, request: web.Request) -> web.StreamResponse:
+        """Run a command in a container."""
+        _, container = self._running(request)
+        return await serve_exec(request, self._runtime, container)
+
+    async def attach(self, request: web.Request) -> web.StreamResponse:
+        """Attach to the output and the input of a container."""
+        slot, container = self._running(request)
+        stdin_once = slot.record.spec.get("stdinOnce", False)
+        return await serve_attach(request, container, stdin_once=stdin_once)
+
+    def _running(self, request: web.Request) -> tuple[Slot, Container]:
+        _, slot = self._find(request)
+        if slot.container is None:
+            why = f'container not found ("{slot.record.name}")'
+            raise web.HTTPInternalServerError(text=why)
+        return slot, slot.container
+
+    def _pod(self, request: web.Request) -> PodWorker:
+        namespace, pod = request.match_info["namespace"], request.match_info["pod"]
         worker = self._kubelet.find(namespace, pod)
-        if worker is None or container not in worker.slots:
-            message = f"pod {namespace}/{pod} has no container {container} on this node"
-            raise ApiError(404, "NotFound", message)
+        if worker is None:
+            raise ApiError(404, "NotFound", f"pod {namespace}/{pod} is not on this node")
+        return worker
+
+    def _find(self, request: web.Request) -> tuple[PodWorker, Slot]:
+        worker, container = self._pod(request), request.match_info["container"]
+        if container not in worker.slots:
+            raise ApiError(404, "NotFound", f"the pod has no container {container}")
         return worker, worker.slots[container]
 
 

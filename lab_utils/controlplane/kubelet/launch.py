@@ -53,6 +53,8 @@ def make_launch(
         address=sources.pod_ip,
         ports={p["name"]: p["containerPort"] for p in container.get("ports", []) if "name" in p},
         localize=localize,
+        stdin=container.get("stdin", False),
+        tty=container.get("tty", False),
     )
 
 

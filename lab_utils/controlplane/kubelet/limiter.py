@@ -42,6 +42,11 @@ class Limiter(threading.Thread):
             self._scan_at_ns = 0
         self._changed.set()
 
+    def look_again(self) -> None:
+        """Look for new processes at once: a container was given one."""
+        with self._lock:
+            self._scan_at_ns = 0
+
     def reap(self, cgroup: Cgroup, process: "subprocess.Popen[bytes]") -> int | None:
         """Collect the main process if it has ended, and kill and forget the rest of the container.
 

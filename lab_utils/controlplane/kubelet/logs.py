@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from lab_utils.controlplane.timestamps import parse_rfc3339
 MAX_BYTES = 10 * 2**20
 _LONGEST_LINE = 16 * 1024
 _CHUNK = 64 * 1024
+_UNTAKEN_CHUNKS = 4
 _FOLLOW_PERIOD_S = 0.1
 
 
@@ -29,6 +30,7 @@ class LogWriter:
 
     def __init__(self, path: Path, pipe: int) -> None:
         self._pipe, self._partial = pipe, b""
+        self._readers: list[asyncio.Queue[bytes]] = []
         self._file = path.open("ab", buffering=0)
         self._loop = asyncio.get_running_loop()
         os.set_blocking(pipe, False)
@@ -40,10 +42,31 @@ class LogWriter:
         return self._file.closed
 
     def close(self) -> None:
-        """Take what is still in the pipe and let go of it."""
+        """Take what is still in the pipe."""
         while not self._file.closed and self._read_some():
             pass
         self._finish()
+
+    async def attach(self) -> AsyncGenerator[bytes]:
+        """Give what is printed from now on; who takes it slowly holds the container up."""
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._readers.append(queue)
+        try:
+            while not (self.closed and queue.empty()) and (chunk := await queue.get()):
+                self._read_on()
+                yield chunk
+        finally:
+            self._readers.remove(queue)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read the pipe as long as nobody who is attached is behind."""
+        if self.closed:
+            return
+        if all(queue.qsize() < _UNTAKEN_CHUNKS for queue in self._readers):
+            self._loop.add_reader(self._pipe, self._read_some)
+        else:
+            self._loop.remove_reader(self._pipe)
 
     def _read_some(self) -> bool:
         """Take what is there; False when that is nothing."""
@@ -51,15 +74,24 @@ class LogWriter:
             chunk = os.read(self._pipe, _CHUNK)
         except BlockingIOError:
             return False
+        except OSError:  # the end of a terminal
+            chunk = b""
         if not chunk:
             self._finish()
             return False
+        self._keep(chunk)
+        if self._readers:
+            for queue in self._readers:
+                queue.put_nowait(chunk)
+            self._read_on()
+        return True
+
+    def _keep(self, chunk: bytes) -> None:
         *lines, self._partial = (self._partial + chunk).split(b"\n")
         self._write(lines, b"F")
         while len(self._partial) > _LONGEST_LINE:
             self._write([self._partial[:_LONGEST_LINE]], b"P")
             self._partial = self._partial[_LONGEST_LINE:]
-        return True
 
     def _write(self, lines: list[bytes], tag: bytes) -> None:
         prefix = b"%s stdout %s " % (_stamp(time.time_ns()).encode(), tag)
@@ -76,8 +108,9 @@ class LogWriter:
             if self._partial:
                 self._write([self._partial], b"P")
             self._loop.remove_reader(self._pipe)
-            os.close(self._pipe)
             self._file.close()
+            for queue in self._readers:
+                queue.put_nowait(b"")
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,38 @@ root file systems are accepted by the API and not enforced here.
 
 import asyncio
 import contextlib
+import fcntl
 import math
 import os
 import secrets
 import signal
 import subprocess
 import tempfile
+import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 from lab_utils.controlplane.kubelet import proc
 from lab_utils.controlplane.kubelet.cgroup import MARK, Cgroup, Limits
 from lab_utils.controlplane.kubelet.limiter import Limiter
 from lab_utils.controlplane.kubelet.logs import LogWriter
+from lab_utils.controlplane.kubelet.stdio import Stdio, exit_of, shell_code
 from lab_utils.controlplane.processes import die_with_parent
 from lab_utils.controlplane.timestamps import utc_now
 
 _POLL_S = 0.02
 _OUTPUT_BYTES = 10 * 1024
-_RUNC = (
+_START = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
     "runc create failed: unable to start container process: "
+)
+_EXEC = (
+    'failed to exec in container: failed to start exec "{}": OCI runtime exec failed: exec failed: '
+    "unable to start container process: "
 )
 
 
@@ -55,6 +63,9 @@ class Launch:
     """Ports by the names that probes and hooks may use."""
     localize: Callable[[str], str] = str
     """Translates the paths in an argument to this machine's."""
+    stdin: bool = False
+    """Keeps its input open for whoever attaches."""
+    tty: bool = False
 
 
 @dataclass
@@ -65,6 +76,7 @@ class Container:
     launch: Launch
     cgroup: Cgroup
     process: "subprocess.Popen[bytes]"
+    stdio: Stdio
     log: LogWriter
     started_at: datetime = field(default_factory=utc_now)
     started_s: float = field(default_factory=time.monotonic)
@@ -90,17 +102,12 @@ class Runtime:
         """
         identity, folder = secrets.token_hex(32), launch.folder / "cgroup"
         folder.mkdir(parents=True, exist_ok=True)
-        reader, writer = os.pipe()
-        try:
-            process = _spawn(launch, identity, launch.argv, writer)
-        except StartError:
-            os.close(reader)
-            raise
-        finally:
-            os.close(writer)
+        stdio = Stdio.terminal() if launch.tty else Stdio.pipes(stdin=launch.stdin)
+        process = _spawn(launch, identity, launch.argv, stdio, _START)
         cgroup = Cgroup(identity, process.pid, launch.limits, folder, time.monotonic_ns())
         cgroup.publish()
-        container = Container(identity, launch, cgroup, process, LogWriter(launch.log, reader))
+        log = LogWriter(launch.log, cast(int, stdio.stdout))
+        container = Container(identity, launch, cgroup, process, stdio, log)
         self._containers[identity] = container
         self._own.add(process.pid)
         self._limiter.add(cgroup)
@@ -111,9 +118,10 @@ class Runtime:
         if container.exit_code is None:
             code = self._limiter.reap(container.cgroup, container.process)
             if code is not None:
-                container.exit_code = 128 - code if code < 0 else code
+                container.exit_code = shell_code(code)
                 container.finished_at = utc_now()
                 container.log.close()
+                container.stdio.close()
                 self._own.discard(container.process.pid)
                 del self._containers[container.id]
         return container.exit_code is not None
@@ -146,10 +154,37 @@ class Runtime:
         if container.exit_code is None:
             self._limiter.kill(container.cgroup)
 
+    @contextlib.asynccontextmanager
+    async def beside(
+        self, container: Container, argv: Sequence[str], stdio: Stdio
+    ) -> AsyncIterator["subprocess.Popen[bytes]"]:
+        """Run a command beside a container: in its environment, on its account, and not longer.
+
+        What still runs when the block is left is killed.
+
+        Raises:
+            StartError: The command is not there or cannot be executed.
+        """
+        launch = container.launch
+        argv = [launch.localize(part) for part in argv]
+        process = _spawn(launch, container.id, argv, stdio, _EXEC.format(secrets.token_hex(32)))
+        self._own.add(process.pid)
+        self._limiter.look_again()
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                for pid in proc.descendants(process.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                process.wait()
+            self._own.discard(process.pid)
+            stdio.close()
+
     async def execute(
         self, container: Container, argv: Sequence[str], timeout_s: float
     ) -> tuple[int | None, str]:
-        """Run a command beside a container, in its environment and on its account.
+        """Run a command beside a container and wait for it.
 
         Returns:
             Exit code (None when it took too long and was killed) and the start of its output.
@@ -157,19 +192,12 @@ class Runtime:
         Raises:
             StartError: The command is not there or cannot be executed.
         """
-        with tempfile.TemporaryFile() as output:
-            launch = container.launch
-            local = [launch.localize(part) for part in argv]
-            process = _spawn(launch, container.id, local, output.fileno())
-            self._own.add(process.pid)
-            try:
-                await poll_until(lambda: process.poll() is not None, timeout_s)
-            finally:
-                code = process.poll()
-                if code is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-                self._own.discard(process.pid)
+        with tempfile.TemporaryFile() as output:  # it may leave somebody behind who holds it open
+            ends = Stdio((subprocess.DEVNULL, os.dup(output.fileno()), subprocess.STDOUT))
+            code = None
+            async with self.beside(container, argv, ends) as process:
+                with contextlib.suppress(TimeoutError):
+                    code = await asyncio.wait_for(exit_of(process), timeout_s)
             output.seek(0)
             return code, output.read(_OUTPUT_BYTES).decode(errors="replace")
 
@@ -192,22 +220,33 @@ async def poll_until(condition: Callable[[], bool], timeout_s: float = math.inf)
 
 
 def _spawn(
-    launch: Launch, mark: str, argv: Sequence[str], output: int
+    launch: Launch, mark: str, argv: Sequence[str], stdio: Stdio, refusal: str
 ) -> "subprocess.Popen[bytes]":
-    """Start a process of a container, marked as such."""
+    """Start a process of a container, marked as such; refusal is how runc begins to say no."""
+    env = {**launch.env, MARK: mark, "CGROUP_ROOT": str(launch.folder / "cgroup")}
+    stdin, stdout, stderr = stdio.theirs
     try:
         return subprocess.Popen(
             argv,
-            env={**launch.env, MARK: mark, "CGROUP_ROOT": str(launch.folder / "cgroup")},
+            env={"TERM": "xterm"} | env if stdio.is_terminal else env,
             cwd=launch.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=_take_terminal if stdio.is_terminal else die_with_parent,
         )
     except (OSError, ValueError) as exc:
-        raise StartError(_RUNC + _why(argv[0], exc, launch.cwd)) from exc
+        stdio.close()
+        raise StartError(refusal + _why(argv[0], exc, launch.cwd)) from exc
+    finally:
+        stdio.started()
+
+
+def _take_terminal() -> None:
+    """Make standard input the terminal of the new session, so that Ctrl-C and job control work."""
+    die_with_parent()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _why(command: str, exc: OSError | ValueError, cwd: Path) -> str:

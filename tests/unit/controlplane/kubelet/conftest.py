@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from lab_utils.controlplane.config import (
     Layout,
     NodeConfig,
 )
+from lab_utils.controlplane.endpoint import Endpoint
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.kubelet.cgroup import Limits
 from lab_utils.controlplane.kubelet.runtime import Launch, Runtime
@@ -114,18 +116,27 @@ class KubeletUnderTest:
             if event["involvedObject"]["name"] == name
         }
 
+    def trust(self) -> ssl.SSLContext:
+        """Give what a client needs to know the cluster's servers."""
+        return ssl.create_default_context(cafile=str(self.layout.ca))
+
     async def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Ask the kubelet as the API server does."""
-        tls = ssl.create_default_context(cafile=str(self.layout.ca))
         headers = {"Authorization": f"Bearer {self.layout.token_of(API_SERVER)}"}
         url = f"https://127.{self.octet}.2.1:10250{path}"
         async with (
             aiohttp.ClientSession() as session,
             session.request(
-                method, url, ssl=tls, headers=headers, server_hostname=NODE
+                method, url, ssl=self.trust(), headers=headers, server_hostname=NODE
             ) as response,
         ):
             return response.status, await response.text()
+
+
+def api_url(node: KubeletUnderTest) -> str:
+    """Give the URL of the API server."""
+    kubeconfig = json.loads(node.layout.kubeconfig.read_text())
+    return str(kubeconfig["clusters"][0]["cluster"]["server"])
 
 
 def write_image(layout: Layout, name: str = IMAGE, **config: Any) -> None:
@@ -146,10 +157,10 @@ def write_image(layout: Layout, name: str = IMAGE, **config: Any) -> None:
     index.write_text(json.dumps(known | {name: digest}))
 
 
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[KubeletUnderTest]:
-    """Give a started kubelet whose API server is the test's own."""
-    layout = Layout(tmp_path)
+@asynccontextmanager
+async def running_node(root: Path) -> AsyncIterator[KubeletUnderTest]:
+    """Run a kubelet whose API server is the test's own."""
+    layout = Layout(root)
     config = ClusterConfig(
         name="test",
         run_id=f"test-{os.getpid()}-{time.monotonic_ns()}",
@@ -173,9 +184,8 @@ async def node(tmp_path: Path) -> AsyncIterator[KubeletUnderTest]:
     tls.load_cert_chain(layout.server_certificate)
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     octet = 64 + os.getpid() % 190
-    endpoint = {"port": runner.addresses[0][1], "octet": octet, "pid": os.getpid()}
-    endpoint |= {"create_time": 0.0, "guard_pid": os.getpid(), "guard_create_time": 0.0}
-    layout.endpoint.write_text(json.dumps(endpoint))
+    pid = os.getpid()
+    Endpoint(runner.addresses[0][1], octet, pid, 0.0, pid, 0.0).publish(layout, config)
     kubelet = KubeletUnderTest(layout, config, registry, octet)
     kubelet.start()
     try:
@@ -186,6 +196,13 @@ async def node(tmp_path: Path) -> AsyncIterator[KubeletUnderTest]:
             kubelet.process.wait(timeout=10)
         sweep(RUN_MARK, config.run_id)
         await runner.cleanup()
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[KubeletUnderTest]:
+    """Give a started kubelet whose API server is the test's own."""
+    async with running_node(tmp_path) as node:
+        yield node
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ async def test_a_writer_keeps_lines_whole_and_the_last_one_too(tmp_path: Path) -
     os.write(pipe, b"ond\nlast")
     os.close(pipe)
     writer.close()
+    os.close(reader)
     assert read_log(path, LogOptions()) == b"first\nsecond\nlast"
 
 
@@ -60,6 +61,7 @@ async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.Mon
         await asyncio.to_thread(os.write, pipe, block * 100)
     os.close(pipe)
     await until(lambda: writer.closed)
+    os.close(reader)
     assert path.stat().st_size < 500_000
     assert read_log(path, LogOptions(tail_lines=1)) == block
 
