@@ -29,9 +29,10 @@ SUBRESOURCES: dict[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = {
     "proxy": (_PROXY, ("", "v1", "{}ProxyOptions")),
     "exec": (_STREAM, ("", "v1", "PodExecOptions")),
     "attach": (_STREAM, ("", "v1", "PodAttachOptions")),
+    "portforward": (_STREAM, ("", "v1", "PodPortForwardOptions")),
 }
 """Subresource -> its verbs and the (group, version, kind) of its bodies; None: the parent's."""
-PASSED_ON = ("log", "proxy", "exec", "attach")
+PASSED_ON = ("log", "proxy", "exec", "attach", "portforward")
 """Subresources that somebody else answers."""
 
 

@@ -30,7 +30,7 @@ _HOP_BY_HOP = {
     "transfer-encoding", "upgrade", "host", "authorization", "content-length",
 }  # fmt: skip
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
-_STREAMS = {"exec": "exec", "attach": "attach"}
+_STREAMS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}
 """Subresource of a pod -> path of its kubelet."""
 
 
@@ -66,14 +66,15 @@ class Forwarder:
     async def stream(
         self, request: web.Request, namespace: str, pod: str, subresource: str
     ) -> web.StreamResponse:
-        """Connect a client with a pod's kubelet: exec and attach.
+        """Connect a client with a pod's kubelet: exec, attach and portforward.
 
         Raises:
             ApiError: 404 or 400; 500 when the kubelet cannot be reached.
         """
         found = self._registry.get("Pod", namespace, pod)
-        container = choose_container(found, request.query.get("container", ""))
-        path = f"{_STREAMS[subresource]}/{namespace}/{pod}/{container}"
+        path = f"{_STREAMS[subresource]}/{namespace}/{pod}"
+        if subresource != "portforward":
+            path += f"/{choose_container(found, request.query.get('container', ''))}"
         node = found["spec"].get("nodeName")
         if not node:
             raise bad_request(f"pod {pod} does not have a host assigned")

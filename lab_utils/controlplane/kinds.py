@@ -73,7 +73,7 @@ KINDS: tuple[Kind, ...] = (
          status_on_create=True, subresources=("proxy",), selectable=("spec.unschedulable",)),
     Kind("", "v1", "Pod", "pods", ("po",), has_status=True, counts_generations=True,
          returns_deleted=True, categories=("all",),
-         subresources=("log", "binding", "eviction", "proxy", "exec", "attach"),
+         subresources=("log", "binding", "eviction", "proxy", "exec", "attach", "portforward"),
          selectable=("spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
                      "spec.serviceAccountName", "spec.hostNetwork", "status.phase",
                      "status.podIP", "status.nominatedNodeName")),

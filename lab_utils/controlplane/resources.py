@@ -144,6 +144,7 @@ class Resources:
             "proxy": self._proxy,
             "exec": self._stream,
             "attach": self._stream,
+            "portforward": self._stream,
         }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from lab_utils.controlplane.kubelet.kubelet import Kubelet
 from lab_utils.controlplane.kubelet.launch import log_path
 from lab_utils.controlplane.kubelet.logs import LogOptions, follow_log, read_log
+from lab_utils.controlplane.kubelet.portforward import Target, serve_portforward
 from lab_utils.controlplane.kubelet.remotecommand import serve_attach, serve_exec
 from lab_utils.controlplane.kubelet.runtime import Container, Runtime
 from lab_utils.controlplane.kubelet.slot import Slot
@@ -39,6 +40,7 @@ def make_kubelet_app(
     for method in ("GET", "POST"):  # a client that asks for SPDY posts
         app.router.add_route(method, "/exec/{namespace}/{pod}/{container}", containers.execute)
         app.router.add_route(method, "/attach/{namespace}/{pod}/{container}", containers.attach)
+        app.router.add_route(method, "/portForward/{namespace}/{pod}", containers.forward_ports)
     app.router.add_post("/lab/signal/{namespace}/{pod}/{container}", containers.signal)
     return app
 
@@ -122,6 +124,16 @@ class _Containers:
         slot, container = self._running(request)
         stdin_once = slot.record.spec.get("stdinOnce", False)
         return await serve_attach(request, container, stdin_once=stdin_once)
+
+    async def forward_ports(self, request: web.Request) -> web.StreamResponse:
+        """Forward connections to a pod."""
+        worker = self._pod(request)
+        running = (slot.container for slot in worker.slots.values() if slot.container)
+        container = next(running, None)
+        if container is None:
+            name = worker.pod["metadata"]["name"]
+            raise web.HTTPInternalServerError(text=f'pod not found ("{name}")')
+        return await serve_portforward(request, Target(worker.pod, container.launch.address))
 
     def _running(self, request: web.Request) -> tuple[Slot, Container]:
         _, slot = self._find(request)

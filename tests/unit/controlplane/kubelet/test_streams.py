@@ -279,9 +279,13 @@ async def _memory_of(node: KubeletUnderTest, name: str) -> int:
         ("absent/exec?command=ls", 404, 'pods "absent" not found'),
         ("unbound/exec?command=ls", 400, "pod unbound does not have a host assigned"),
         ("unbound/attach", 400, "pod unbound does not have a host assigned"),
+        ("unbound/portforward?ports=80", 400, "pod unbound does not have a host assigned"),
         ("two/exec?command=ls", 400, "a container name must be specified for pod two, "
                                      "choose one of: [a b]"),
         ("waits/exec?command=ls&stdout=1", 500, 'container not found ("c")'),
+        ("waits/portforward?ports=80", 500, 'pod not found ("waits")'),
+        ("p/portforward", 400, 'query parameter "ports" is required'),
+        ("p/portforward?ports=99999", 400, 'unable to parse "99999" as a port'),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_streamed_is_refused(
