@@ -4,13 +4,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from lab_utils.errors import LabError
 from lab_utils.session import Lab
+from tests.contract import outage, scenarios
 from tests.contract.cluster import Cluster, Namespace
+from tests.contract.history import Recorder
 from tests.contract.kubectl import Kubectl
+from tests.contract.outage import Outage
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +49,27 @@ def shared(cluster: Cluster) -> Iterator[Namespace]:
     """Give one namespace to all tests of a module."""
     with new_namespace(cluster) as made:
         yield made
+
+
+@dataclass
+class Past:
+    """What happened while nobody asked for anything."""
+
+    pods: Recorder
+    outage: Outage | LabError
+
+
+@pytest.fixture(scope="session")
+def past(lab: Lab, cluster: Cluster) -> Iterator[Past]:
+    """Give a minute's history: pods that end and break on one node, while another loses power."""
+    with new_namespace(cluster) as broken, new_namespace(cluster) as struck:
+        pods = scenarios.start(broken, cluster.nodes()[-1])
+        try:
+            found: Outage | LabError = outage.run(lab.backend, struck, cluster.nodes()[0])
+        except LabError as exc:
+            found = exc
+        scenarios.until_over(pods)
+        yield Past(pods.stop(), found)
 
 
 def missing(reason: str) -> None:

@@ -1,6 +1,5 @@
 """The broken, ending and dying pods and Jobs of the recordings, built anew; run side by side."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab_utils.waiting import wait_for
@@ -89,7 +88,13 @@ def pinned(obj: Object, node: str) -> Object:
     return obj | {"spec": pinned_spec}
 
 
-def seen(recorder: Recorder, look: Callable[[Recorder], object], timeout_s: float) -> None:
-    """Wait until a recording shows something."""
-    late = AssertionError(f"not recorded within {timeout_s} s")
-    wait_for(lambda: look(recorder) or None, timeout_s=timeout_s, late=lambda: late)
+def until_over(recorder: Recorder) -> None:
+    """Wait until the slowest has been seen: a crash loop's third restart."""
+    count = "status.containerStatuses[c].restartCount"
+
+    def over() -> bool | None:
+        thrice = {row.name for row in recorder.rows if row.fields.get(count) == 3}
+        return True if {"crash", "onfail"} <= thrice else None
+
+    late = AssertionError("no third restart was recorded")
+    wait_for(over, timeout_s=60, late=lambda: late)
