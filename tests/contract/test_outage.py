@@ -117,8 +117,8 @@ def test_the_pod_that_stayed_starts_again_as_recorded(outage: Outage) -> None:
 
 
 def renewed(cluster: Cluster, node: str) -> str:
-    path = cluster.path("Lease", "kube-node-lease", node)
-    return cluster.request("GET", path).body["spec"]["renewTime"]
+    """Give the time at which a node last renewed its Lease; wait for the first."""
+    return Namespace(cluster, "kube-node-lease").until("Lease", node, bool)["spec"]["renewTime"]
 
 
 def test_a_short_pause_is_noticed_by_nobody(

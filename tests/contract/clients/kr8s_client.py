@@ -45,11 +45,12 @@ def check_a_deployment_is_scaled_and_waited_for():
     web.delete()
 
 
-def check_a_pods_logs():
+def check_a_pods_logs_and_exec():
     pod = Pod({"metadata": head("one"), "spec": SPEC}, api=api)
     pod.create()
     pod.wait("condition=Ready", timeout=30)
     wait_for(lambda: list(pod.logs()) == ["hello"])
+    assert pod.exec(["echo", "out"]).stdout == b"out\n"
 
 
 def check_a_watch_tells_what_happens():

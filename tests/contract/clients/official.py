@@ -7,12 +7,13 @@ import tempfile
 import threading
 
 from checks import refused, run, wait_for
-from kubernetes import client, config, dynamic, utils, watch
+from kubernetes import client, config, dynamic, stream, utils, watch
 from kubernetes.leaderelection import electionconfig, leaderelection
 from kubernetes.leaderelection.resourcelock.configmaplock import ConfigMapLock
 
 KUBECONFIG, NAMESPACE, IMAGE = sys.argv[1:]
 TALK = "import time\nprint('hello', flush=True)\ntime.sleep(600)"
+SERVE = ["python", "-m", "http.server", "--bind", "$(POD_IP)", "8000"]
 IP = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 CONTAINER = {"name": "c", "image": IMAGE, "command": ["python", "-c", TALK], "env": [IP]}
 SPEC = {"containers": [CONTAINER], "terminationGracePeriodSeconds": 1}
@@ -96,6 +97,40 @@ def check_logs_whole_and_followed():
     lines = watch.Watch().stream(core.read_namespaced_pod_log, "talker", NAMESPACE)
     assert next(lines) == "hello"
     lines.close()
+
+
+def check_exec_over_a_websocket():
+    running_pod("exec")
+    code = "import sys; print('out', sys.stdin.readline().strip()); sys.exit(3)"
+    session = stream.stream(
+        core.connect_get_namespaced_pod_exec, "exec", NAMESPACE, command=["python", "-c", code],
+        stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False,
+    )  # fmt: skip
+    session.write_stdin("in\n")
+    session.run_forever(timeout=20)
+    assert session.read_stdout() == "out in\n"
+    assert session.returncode == 3
+    simple = stream.stream(
+        core.connect_get_namespaced_pod_exec, "exec", NAMESPACE, command=["echo", "all"],
+        stdin=False, stdout=True, stderr=True, tty=False,
+    )  # fmt: skip
+    assert simple == "all\n"
+
+
+def check_port_forward_over_a_websocket():
+    running_pod("serve", command=SERVE)
+    wait_for(lambda: "Serving" in log_of("serve"))
+    forward = stream.portforward(
+        core.connect_get_namespaced_pod_portforward, "serve", NAMESPACE, ports="8000"
+    )
+    http = forward.socket(8000)
+    http.setblocking(True)
+    http.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    answer = b""
+    while part := http.recv(4096):
+        answer += part
+    assert answer.startswith(b"HTTP/1.0 200"), answer[:200]
+    assert forward.error(8000) is None
 
 
 def check_the_dynamic_client_finds_creates_and_applies():
