@@ -88,20 +88,10 @@ def fire(
         InvalidInput: An argument cannot be used; the message names it.
         LoadError: The load generator did not start, or a fault could not be injected or undone.
     """
-    shape = shape_of(arrivals)
-    if not isinstance(shape, Trace):
-        rate_rps = require_number(
-            "rate_rps",
-            rate_rps,
-            "requests per second",
-            "rate_rps=20",
-            at_most=MAX_RATE_RPS * (inside.count if inside else 1),
-        )
-    if duration_s is not None or not isinstance(shape, Trace):
-        duration_s = require_number(
-            "duration_s", duration_s, "seconds", "duration_s=30", at_most=_MAX_DURATION_S
-        )
-    _require_few((rate_rps or 0.0) * (duration_s or 0.0))
+    if not isinstance(shape_of(arrivals), Trace):
+        _require_span(rate_rps, duration_s, MAX_RATE_RPS * (inside.count if inside else 1))
+    elif duration_s is not None:
+        _require_duration(duration_s)
     require_whole("seed", seed, 0, 2**63 - 1)
     targets, policy = _targets(url, failover), Policy(**client)
     scheduled_s = tuple(make_schedule(arrivals, rate_rps, duration_s, seed).tolist())
@@ -258,6 +248,17 @@ def _require_url(name: str, url: object) -> None:
         raise InvalidInput(
             f"{name} is {url!r}: want the base URL of a Service, such as http://127.0.0.1:30080"
         )
+
+
+def _require_span(rate_rps: float | None, duration_s: float | None, most_rps: float) -> None:
+    unit, example = "requests per second", "rate_rps=20"
+    rate_rps = require_number("rate_rps", rate_rps, unit, example, at_most=most_rps)
+    _require_few(rate_rps * _require_duration(duration_s))
+
+
+def _require_duration(duration_s: float | None) -> float:
+    limit_s = _MAX_DURATION_S
+    return require_number("duration_s", duration_s, "seconds", "duration_s=30", at_most=limit_s)
 
 
 def _require_few(requests: float) -> None:

@@ -1,9 +1,7 @@
 """One request: its attempts along the failover list, its retries, its hedges, and what was told."""
 
 import asyncio
-import bisect
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from lab_utils.clock import Clock
@@ -11,12 +9,11 @@ from lab_utils.loadgen.balance import Balancer
 from lab_utils.loadgen.endpoint import Endpoint
 from lab_utils.loadgen.outcomes import BrokenAnswer, Row, classify_error, read_answer
 from lab_utils.loadgen.plan import Plan
-from lab_utils.loadgen.policy import Hedge, Retries
+from lab_utils.loadgen.policy import Retries
+from lab_utils.loadgen.restraint import Budget, Patience
 
 Report = Callable[[Row], object]
 """Takes one line for the parent; must return at once."""
-_SAVED_RETRIES = 10.0  # what a quiet time may save up for a burst of failures
-_REMEMBERED = 1_000  # recent answers that a quantile is taken from
 _NO_RETRIES = Retries(attempts=1)
 _INPUTS = '[{"name":"input","shape":[1],"datatype":"FP32","data":[1.0]}]'
 
@@ -32,8 +29,8 @@ class Client:
         self._clock, self._report, self._policy = clock, report, plan.policy
         self._chance = random.Random(plan.seed)  # noqa: S311 - load, not secrets
         self._groups = [Balancer(urls, plan.policy, self._chance) for urls in plan.targets]
-        self._budget = _Budget(plan.policy.retries)
-        self._patience = _Patience(plan.policy.hedge)
+        self._budget = Budget(plan.policy.retries)
+        self._patience = Patience(plan.policy.hedge)
         self._more = "" if plan.policy.service_ms is None else (
             f',"service_ms":{plan.policy.service_ms:g}'
         )  # fmt: skip
@@ -95,7 +92,7 @@ class Client:
                 done |= newly
             for task in waiting:
                 task.cancel()
-        self._patience.learn(next(row for row in request.attempts if not row["hedge"]))
+        self._patience.learn(next(row for row in reversed(request.attempts) if not row["hedge"]))
         finished = sorted((task.result() for task in done), key=lambda row: row["done_s"])
         return next((row for row in finished if row.get("ok")), finished[-1])
 
@@ -146,57 +143,3 @@ class _Request:
         row = {"attempt": number, "sent_s": now_s, "endpoint": endpoint.name, "hedge": hedge}
         self.attempts.append(row)
         return row
-
-
-class _Budget:
-    """A bucket of tokens: requests earn them, retries spend them."""
-
-    def __init__(self, retries: Retries | None) -> None:
-        self._share = retries.budget if retries else None
-        self._tokens = 0.0
-
-    def earn(self) -> None:
-        if self._share is not None:
-            self._tokens = min(self._tokens + self._share, max(_SAVED_RETRIES, self._share))
-
-    def spend(self) -> bool:
-        if self._share is None:
-            return True
-        # Ten tenths are a little less than one.
-        affordable = self._tokens > 1 - 1e-9
-        self._tokens -= affordable
-        return affordable
-
-
-class _Patience:
-    """How long an answer may take before the request is sent again.
-
-    Learns from first attempts only, and an attempt that was given up counts with the time it had
-    had: it would have taken longer, which is all that a quantile needs to know.
-    """
-
-    def __init__(self, hedge: Hedge | None) -> None:
-        self._hedge = hedge
-        self._recent: deque[float] = deque()
-        self._sorted: list[float] = []
-
-    @property
-    def after_s(self) -> float | None:
-        """Seconds to wait; None: do not hedge."""
-        if self._hedge is None or self._hedge.quantile is None:
-            return self._hedge.after_s if self._hedge else None
-        if len(self._sorted) < self._hedge.learn:
-            return None
-        return self._sorted[int(self._hedge.quantile * len(self._sorted))]
-
-    def learn(self, row: Row) -> None:
-        """Take in how long a first attempt took."""
-        told = row.get("ok") or row["error"] in ("timeout", "cancelled")
-        if not told or self._hedge is None or self._hedge.quantile is None:
-            return
-        taken_s = row["done_s"] - row["sent_s"]
-        self._recent.append(taken_s)
-        bisect.insort(self._sorted, taken_s)
-        if len(self._recent) > max(_REMEMBERED, self._hedge.learn):
-            oldest_s = self._recent.popleft()
-            del self._sorted[bisect.bisect_left(self._sorted, oldest_s)]

@@ -12,17 +12,17 @@ A parent that dies takes nothing with it: what is not known from its own tables 
 import contextlib
 import json
 import sys
-import threading
 from collections import deque
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
+
+from lab_utils.background import Background
 
 _PERIOD_S = 0.05
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Told:
+class Told(Background):
     """Writes in a thread of its own, so that a slow reader or disk never delays a request.
 
     The thread does nothing but input and output, a few times a second: one that woke at each line
@@ -36,12 +36,11 @@ class Told:
     """
 
     def __init__(self, journal: str | None) -> None:
+        super().__init__("told")
         self.trouble = ""
         self._journal = self._open(journal) if journal else None
         self._reader: IO[str] | None = sys.stdout
         self._lines: deque[str] = deque()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="told", daemon=True)
 
     def _open(self, journal: str) -> IO[str] | None:
         try:
@@ -51,20 +50,9 @@ class Told:
             self.trouble = f"{journal}: {exc.strerror}"
             return None
 
-    def __enter__(self) -> Self:
-        """Start the thread."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _leave(self, *, late: bool) -> None:
         """Write what is left."""
-        self._ended.set()
-        self._thread.join()
+        self._write()
         with contextlib.suppress(OSError):
             if self._journal is not None:
                 self._journal.close()
@@ -80,9 +68,8 @@ class Told:
         self._lines.append(_encode(line) + "\n")
 
     def _run(self) -> None:
-        while not self._ended.wait(_PERIOD_S):
+        while not self._stopped.wait(_PERIOD_S):
             self._write()
-        self._write()
 
     def _write(self) -> None:
         if not self._lines:
