@@ -239,7 +239,8 @@ class Resources:
         obj = await self._decoded(call, write)
         if not call.row.stored:
             now, user = self._registry.clock(), call.http[USER]
-            return self._answer(call, review(call.row.name, obj, user, now), 201)
+            answer = review(call.row.name, obj, user, now)
+            return self._answer(call, _headed(call.row, answer), 201)
         views.check_new(call.row, obj)
         created = self._registry.create(
             call.row.name,

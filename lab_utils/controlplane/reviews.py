@@ -27,7 +27,7 @@ _ATTRIBUTES = ("resourceAttributes", "nonResourceAttributes")
 
 
 def review(kind: str, question: Object, user: User, now: datetime) -> Object:
-    """Answer a review.
+    """Answer a review; the answer may lack kind and apiVersion where the question does.
 
     Args:
         kind: SelfSubjectReview or one of the access reviews.
@@ -38,9 +38,7 @@ def review(kind: str, question: Object, user: User, now: datetime) -> Object:
     Raises:
         ApiError: 422, the question is none.
     """
-    answer = _REVIEWS[kind]
-    head = {"kind": kind, "apiVersion": question["apiVersion"], "metadata": {}}
-    return head | question | answer(question, user, now)
+    return {"metadata": {}} | question | _REVIEWS[kind](question, user, now)
 
 
 def _self(_question: Object, user: User, now: datetime) -> Object:

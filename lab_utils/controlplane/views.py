@@ -66,7 +66,8 @@ _IN_ANNOTATIONS = ("metrics", "behavior")
 
 
 def _autoscaler_to_v1(obj: Object) -> Object:
-    spec, status = dict(obj.get("spec", {})), dict(obj.get("status", {}))
+    spec = dict(obj.get("spec", {}))
+    status = {"currentReplicas": 0, "desiredReplicas": 0} | obj.get("status", {})
     annotations = dict(obj["metadata"].get("annotations", {}))
     metrics = spec.pop("metrics", [])
     target = _cpu(metrics, "target")

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from lab_utils.controlplane.kinds import STORED, Kind
+from lab_utils.controlplane.kinds import BY_NAME, STORED, Kind
 from lab_utils.controlplane.options import list_options
 from lab_utils.controlplane.watch import Watch
 from tests.tools.golden import Create, creates
@@ -112,12 +112,18 @@ class Session:
 
     def step(self) -> None:
         action = self.rng.choice([self.create, self.create, self.change, self.patch, self.delete,
-                                  self.subresource])  # fmt: skip
+                                  self.ask, self.subresource])  # fmt: skip
         action()
 
     def create(self) -> None:
         case: Create = self.rng.choice(BODIES)
         self.send("POST", path_of(KINDS[case.kind]), spoil(self.rng, case.body))
+
+    def ask(self) -> None:
+        kind = self.rng.choice([one for one in BY_NAME.values() if one.verbs == ("create",)])
+        path = f"/apis/{kind.group}/{kind.version}/{kind.plural}"
+        body = {"kind": kind.name, "spec": {"user": "u", "resourceAttributes": {"verb": "get"}}}
+        self.send("POST", path, spoil(self.rng, body))
 
     def pick(self) -> tuple[Kind, dict]:
         """Choose an object that is there, or make one."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes import client, config
 
 from tests.unit.controlplane.apiserver import ApiServer, Client
 
@@ -114,3 +115,22 @@ def test_a_recorded_event_is_the_same_in_both_versions(http: Client) -> None:
     http.request("POST", CORE_EVENTS, manifest, content_type="application/yaml")
     new = http.get(f"{EVENTS}/a").json()
     assert (new["regarding"]["name"], new["deprecatedSource"], new["eventTime"]) == ("a", {}, None)
+
+
+def test_jobs_autoscalers_and_reviews_pass_the_models_of_the_client(api: ApiServer) -> None:
+    with config.new_client_from_config(str(api.kubeconfig)) as official:
+        pods = {"containers": [{"name": "c", "image": "web:1"}], "restartPolicy": "Never"}
+        job = {"metadata": {"name": "j"}, "spec": {"template": {"spec": pods}}}
+        made = client.BatchV1Api(official).create_namespaced_job("ref", job)
+        assert made.spec.backoff_limit == 6
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+        scaler = {"metadata": {"name": "a"}, "spec": {"maxReplicas": 3, "scaleTargetRef": target}}
+        new, old = client.AutoscalingV2Api(official), client.AutoscalingV1Api(official)
+        new.create_namespaced_horizontal_pod_autoscaler("ref", scaler)
+        read = old.read_namespaced_horizontal_pod_autoscaler("a", "ref")
+        assert read.spec.target_cpu_utilization_percentage == 80
+        asked = {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}
+        review = client.AuthorizationV1Api(official).create_self_subject_access_review(asked)
+        assert review.status.allowed
+        me = client.AuthenticationV1Api(official).create_self_subject_review({})
+        assert me.status.user_info.username == "kubernetes-admin"
