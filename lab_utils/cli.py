@@ -106,6 +106,16 @@ def url(
     typer.echo(_lab(backend, name).url(service))
 
 
+@app.command("export-logs")
+def export_logs(
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")] = Path("logs"),
+    backend: Backend = None,
+    name: Name = None,
+) -> None:
+    """Write the logs of the cluster, its nodes and its pods into a folder."""
+    typer.echo(str(_lab(backend, name).export_logs(folder)))
+
+
 @app.command()
 def doctor(backend: Backend = None, name: Name = None, as_json: AsJson = False) -> None:
     """Check this machine; each finding with its remedy. Exit code 1 if the lab cannot run."""

@@ -17,7 +17,7 @@ from lab_utils.backends.choose import choose
 from lab_utils.bars import track
 from lab_utils.chaos import Faults
 from lab_utils.cluster import Applied, Cluster
-from lab_utils.errors import ClusterNotRunning
+from lab_utils.errors import ClusterNotRunning, InvalidInput
 from lab_utils.failover import SelectorSwitch
 from lab_utils.inside import Pods
 from lab_utils.journal import list_journals, next_folder
@@ -247,6 +247,20 @@ class Lab:
         """Read what a pod has written."""
         self._require_running()
         return self.cluster.logs(pod, tail=tail, previous=previous)
+
+    def export_logs(self, folder: str | Path) -> Path:
+        """Write the logs of the cluster, its nodes and its pods into a folder, to look for help."""
+        self._require_running()
+        folder = Path(folder).absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with track(f"Exporting logs to {folder}") as bar:
+                self.backend.export_logs(folder, bar.say)
+        except OSError as exc:
+            raise InvalidInput(
+                f"The logs cannot be written to {folder}: {exc.strerror}. Name another folder."
+            ) from exc
+        return folder
 
     def delete(self, kind: str, name: str) -> bool:
         """Delete an object; False if it was not there."""

@@ -89,6 +89,9 @@ class Backend(Protocol):
     def load_image(self, tag: str, progress: Progress) -> None:
         """Put a built image on every node, and see that it is there."""
 
+    def export_logs(self, folder: Path, progress: Progress) -> None:
+        """Write what the cluster has logged into a folder that is there."""
+
     def adapt(self, obj: Object) -> Object:
         """Give a manifest's object as this cluster needs it; the object itself is not changed."""
 

@@ -17,7 +17,7 @@ from lab_utils.api import Api
 from lab_utils.backends import docker_build
 from lab_utils.backends.adaptation import MANAGED_BY, OWNER_LABEL, adapt
 from lab_utils.backends.base import Build, Fidelity, Image, Object, Progress
-from lab_utils.backends.engine import connect
+from lab_utils.backends.engine import SILENT_WORK_S, connect
 from lab_utils.backends.kind_nodes import full_reference
 from lab_utils.backends.reach import ServiceProxy, find_address
 from lab_utils.backends.user_config import take_context
@@ -158,7 +158,7 @@ class ContextBackend:
         if self._settings.registry is None:
             progress(f"LAB_REGISTRY is not set: {build.tag} has to be on the nodes already")
             return Image(build.tag, "", 0, build.content_tag)
-        with connect() as client:
+        with connect(timeout_s=SILENT_WORK_S) as client:
             return docker_build.build(client, build, progress)
 
     def load_image(self, tag: str, progress: Progress) -> None:
@@ -166,7 +166,7 @@ class ContextBackend:
         if self._settings.registry is None:
             self._require_on_nodes(tag)
             return
-        with connect() as client:
+        with connect(timeout_s=SILENT_WORK_S) as client:
             name = f"{self._settings.registry}/{tag}"
             reference = docker_build.push(client, tag, name, progress)
         made = self._made()
@@ -199,6 +199,13 @@ class ContextBackend:
             owner=str(made.get("owner", "")),
             images=made.get("images", {}),
         )
+
+    def export_logs(self, folder: Path, progress: Progress) -> None:
+        """Write what the lab's own pods have logged, a file for each."""
+        for pod in self._cluster.pods():
+            name = pod["metadata"]["name"]
+            progress(name)
+            (folder / f"{name}.log").write_text(self._cluster.logs(name))
 
     def service_url(self, service: Object) -> str:
         """Give the address of a load balancer or a node, else of a port that leads there."""

@@ -4,6 +4,7 @@ Never leaves the engine's word untested: a build counts only if the log ends wit
 push only if it ends with the digest.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _LAST_WORDS = 15
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 Log = Iterable[Mapping[str, Any]]
 
 
@@ -50,15 +52,15 @@ def follow_build(log: Log, tag: str, progress: Progress) -> str:
     Raises:
         ImageError: The log says that the build failed, or stops before its end.
     """
-    identity, words = "", deque[str](maxlen=_LAST_WORDS)
+    identity, rest, words = "", "", deque[str](maxlen=_LAST_WORDS)
     for entry in log:
-        for line in str(entry.get("stream") or _pulling(entry)).splitlines():
-            if line.strip():
-                words.append(line.strip())
-                progress(line.strip())
+        *lines, rest = (rest + _text_of(entry)).split("\n")  # an entry may end within a line
+        for line in filter(None, map(str.strip, lines)):
+            words.append(line)
+            progress(line)
         if "error" in entry:
             # Docker says only which command failed; why is in what the command wrote before.
-            raise ImageError(f"Building {tag} failed: {_reason(str(entry['error']), words)}.")
+            raise ImageError(f"Building {tag} failed: {_reason(entry['error'], [*words, rest])}.")
         identity = (entry.get("aux") or {}).get("ID", identity)
     if not identity:
         raise ImageError(
@@ -68,12 +70,14 @@ def follow_build(log: Log, tag: str, progress: Progress) -> str:
     return identity
 
 
-def _pulling(entry: Mapping[str, Any]) -> str:
-    return f"{entry['status']} {entry.get('id', '')}" if "status" in entry else ""
+def _text_of(entry: Mapping[str, Any]) -> str:
+    if "status" in entry:  # of a base image that is pulled
+        return f"{entry['status']} {entry.get('id', '')}\n"
+    return _COLOURS.sub("", str(entry.get("stream", "")))
 
 
-def _reason(error: str, words: Iterable[str]) -> str:
-    said = [line for line in words if "error" in line.lower()]
+def _reason(error: object, words: Iterable[str]) -> str:
+    said = [line for line in words if line.lower().startswith("error")]
     return explain("\n".join([*said, f"error: {error}"]))
 
 

@@ -6,6 +6,7 @@ Docker would read, and switches its nodes. Never opens a port to another machine
 
 import json
 import secrets
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ class EmbeddedBackend:
     def adapt(self, obj: Object) -> Object:
         """Give the object as it is: the manifests are written for the lab's own clusters."""
         return obj
+
+    def export_logs(self, folder: Path, progress: Progress) -> None:
+        """Copy what the control plane, the kubelets and the containers have logged."""
+        for log in self._layout.root.rglob("*.log"):
+            target = folder / log.relative_to(self._layout.root)
+            progress(str(log.relative_to(self._layout.root)))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, target)
 
     def service_url(self, service: Object) -> str:
         """Give the loopback address that serves a nodePort; waits shortly for a new Service."""

@@ -6,6 +6,7 @@ socket before the SDK does, because only the socket tells "not running" from "no
 
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +18,22 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _PROBE_TIMEOUT_S = 5
-_CALL_TIMEOUT_S = 600  # a build may be silent for minutes while it downloads
+_CALL_TIMEOUT_S = 25
+SILENT_WORK_S = 600
+"""Time-out for a build or a push, which may be silent for minutes while it downloads."""
 _START_IT = "Start Docker Desktop, or run `sudo systemctl start docker`"
 _REMEDIES: dict[type[Exception], str] = {
     FileNotFoundError: f"no engine is running there. {_START_IT}",
     ConnectionRefusedError: f"nothing listens there. {_START_IT}",
     PermissionError: "you may not use it. Run `sudo usermod -aG docker $USER` and log in again",
     TimeoutError: "it does not answer. Restart Docker",
+}
+_SIGNS = {
+    "timed out": _REMEDIES[TimeoutError],
+    "RemoteDisconnected|IncompleteRead|Connection (?:aborted|broken)|InvalidChunk": (
+        f"it went away in the middle of the work. {_START_IT}, then try again"
+    ),
+    "Is a directory|Not a directory": "it is no socket. Check DOCKER_HOST and `docker context ls`",
 }
 
 
@@ -71,7 +81,8 @@ def connect(*, timeout_s: int = _CALL_TIMEOUT_S) -> Iterator["DockerClient"]:
     host = engine_host()
     try:
         _knock(host)
-        client = docker.from_env(timeout=timeout_s)
+        client = docker.from_env(timeout=_PROBE_TIMEOUT_S)  # it asks for the version at once
+        client.api.timeout = timeout_s
     except (docker.errors.DockerException, requests.RequestException, OSError) as exc:
         raise BackendUnavailable(_explain(host, exc)) from exc
     try:
@@ -107,8 +118,7 @@ def _knock(host: str) -> None:
 
 
 def _explain(host: str, exc: Exception) -> str:
-    reason = next(
-        (remedy for kind, remedy in _REMEDIES.items() if isinstance(exc, kind)),
-        f"{exc}. Look with `docker info`",
-    )
+    known = [remedy for kind, remedy in _REMEDIES.items() if isinstance(exc, kind)]
+    known += [remedy for sign, remedy in _SIGNS.items() if re.search(sign, repr(exc))]
+    reason = next(iter(known), f"{exc}. Look with `docker info` and `docker context ls`")
     return f"The Docker engine at {host} cannot be used: {reason}."

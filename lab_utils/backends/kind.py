@@ -24,7 +24,7 @@ from lab_utils.backends.base import (
     Progress,
     node_port_of,
 )
-from lab_utils.backends.engine import connect
+from lab_utils.backends.engine import SILENT_WORK_S, connect
 from lab_utils.backends.kind_cli import CommandFailed, run
 from lab_utils.backends.kind_nodes import (
     ROLE_LABEL,
@@ -194,7 +194,7 @@ class KindBackend:
 
     def build_image(self, build: Build, progress: Progress) -> Image:
         """Build an image with Docker."""
-        with connect() as client:
+        with connect(timeout_s=SILENT_WORK_S) as client:
             return docker_build.build(client, build, progress)
 
     def load_image(self, tag: str, progress: Progress) -> None:
@@ -205,6 +205,13 @@ class KindBackend:
     def adapt(self, obj: Object) -> Object:
         """Give the object as it is: the manifests are written for the lab's own clusters."""
         return obj
+
+    def export_logs(self, folder: Path, progress: Progress) -> None:
+        """Write what the nodes and their containers have logged into a folder, by `kind`."""
+        try:
+            run(["kind", "export", "logs", str(folder), "--name", self._cluster], progress)
+        except CommandFailed as exc:
+            raise ClusterError(f"Kind could not export the logs: {exc}.") from exc
 
     def service_url(self, service: Object) -> str:
         """Give the loopback address that a nodePort was published on when the cluster was made."""

@@ -21,7 +21,7 @@ import yaml
 from docker.models.containers import Container
 from docker.models.images import Image
 
-from lab_utils.backends.engine import connect, probe
+from lab_utils.backends.engine import SILENT_WORK_S, connect, probe
 from lab_utils.dockerfile import parse
 from lab_utils.units import parse_bytes, parse_cores
 from tests.tools.workers import BODY, INFER, Client, Worker
@@ -42,7 +42,7 @@ def engine() -> Iterator[docker.DockerClient]:
     if found.problem:
         unavailable = pytest.fail if "LAB_REQUIRE_DOCKER" in os.environ else pytest.skip
         unavailable(found.problem)
-    with connect() as client:
+    with connect(timeout_s=SILENT_WORK_S) as client:
         yield client
 
 
