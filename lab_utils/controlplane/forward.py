@@ -4,6 +4,7 @@ Hides where they go and what is taken off on the way: a client's token never lea
 A connection that is upgraded (to a WebSocket, mostly) is carried as it is.
 """
 
+import os
 import random
 import ssl
 from collections.abc import Mapping
@@ -34,6 +35,10 @@ _STREAMS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}
 """Subresource of a pod -> path of its kubelet."""
 
 
+class _Unreachable(Exception):
+    """Nobody answered; the message says why, as Go would."""
+
+
 class Forwarder:
     """The API server as a client of kubelets and pods."""
 
@@ -51,7 +56,7 @@ class Forwarder:
         """Pass a container's log on from its kubelet.
 
         Raises:
-            ApiError: 404 or 400; 503 when the kubelet cannot be reached.
+            ApiError: 404 or 400; 500 when the kubelet cannot be reached.
         """
         found = self._registry.get("Pod", namespace, pod)
         container = choose_container(found, request.query.get("container", ""))
@@ -59,9 +64,12 @@ class Forwarder:
         if not node:
             return web.Response(status=204)
         url, extra = self._kubelet(node)
-        path = f"containerLogs/{namespace}/{pod}/{container}"
         query = {key: value for key, value in request.query.items() if key != "container"}
-        return await self._pass_on(request, (url / path).with_query(query), extra)
+        url = (url / f"containerLogs/{namespace}/{pod}/{container}").with_query(query)
+        try:
+            return await self._pass_on(request, url, extra)
+        except _Unreachable as exc:
+            raise ApiError(500, "", f'Get "{url}": {exc}') from exc
 
     async def stream(
         self, request: web.Request, namespace: str, pod: str, subresource: str
@@ -81,7 +89,10 @@ class Forwarder:
         if not wanted_upgrade(request.headers):
             raise bad_request("Upgrade request required")
         url, extra = self._kubelet(node)
-        return await self._pass_on(request, (url / path).with_query(request.query), extra)
+        try:
+            return await self._pass_on(request, (url / path).with_query(request.query), extra)
+        except _Unreachable as exc:
+            raise ApiError(500, "", f"error dialing backend: {exc}") from exc
 
     async def proxy(
         self, request: web.Request, key: tuple[str, str, str], rest: str
@@ -104,7 +115,10 @@ class Forwarder:
             url = find(namespace, name, port)
         query = request.rel_url.raw_query_string
         target = f"{url.origin()}/{rest}" + (f"?{query}" if query else "")
-        return await self._pass_on(request, URL(target, encoded=True), extra)
+        try:
+            return await self._pass_on(request, URL(target, encoded=True), extra)
+        except _Unreachable as exc:
+            raise _unavailable(f"error trying to reach service: {exc}") from exc
 
     async def read_kubelet(self, node: str, path: str) -> str:
         """Read a path of a node's kubelet as text, for the API server itself.
@@ -188,9 +202,7 @@ class Forwarder:
         except aiohttp.ClientError as exc:
             if response is not None:  # too late for a Status: a cut connection says it
                 raise ConnectionResetError(str(exc)) from exc
-            if upgrade:
-                raise ApiError(500, "", f"error dialing backend: {_dial_error(url, exc)}") from exc
-            raise _unavailable(f"error trying to reach service: {exc}") from exc
+            raise _Unreachable(_dial_error(url, exc)) from exc
         return response
 
 
@@ -207,5 +219,6 @@ def _dial_error(url: URL, exc: aiohttp.ClientError) -> str:
     address = f"dial tcp {url.host}:{url.port}"
     if isinstance(exc, aiohttp.ServerTimeoutError):
         return "net/http: TLS handshake timeout" if url.scheme == "https" else f"{address}: timeout"
-    refused = isinstance(exc, aiohttp.ClientConnectorError) and exc.os_error.strerror
-    return f"{address}: connect: {refused.lower()}" if refused else str(exc)
+    if isinstance(exc, aiohttp.ClientConnectorError) and exc.os_error.errno:
+        return f"{address}: connect: {os.strerror(exc.os_error.errno).lower()}"
+    return str(exc)

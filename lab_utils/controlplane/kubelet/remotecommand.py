@@ -75,7 +75,8 @@ async def serve_exec(
         await _say_hello(socket, options)
         stdio = options.stdio()
         try:
-            async with runtime.beside(container, argv, stdio) as process:
+            command = _packed_from(container, argv)
+            async with runtime.beside(container, command, stdio) as process:
 
                 async def run() -> int:
                     await _talk(socket, chunks(stdio.stdout), chunks(stdio.stderr))
@@ -86,6 +87,14 @@ async def serve_exec(
             status = _failed(f"error executing command in container: {exc}")
         await _send(socket, ERROR, json.dumps(status).encode())
     return socket
+
+
+def _packed_from(container: Container, argv: list[str]) -> list[str]:
+    """Let `tar cf - /PATH` name what it packs as the container does: kubectl cp looks at that."""
+    local = container.launch.localize(argv[-1])
+    if argv[:-1] != ["tar", "cf", "-"] or not local.endswith(argv[-1]) or local == argv[-1]:
+        return argv
+    return ["tar", "cf", "-", "-C", local.removesuffix(argv[-1]), argv[-1].lstrip("/")]
 
 
 async def serve_attach(
