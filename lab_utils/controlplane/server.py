@@ -14,12 +14,14 @@ from aiohttp import web
 
 from lab_utils.controlplane.answers import refusal
 from lab_utils.controlplane.authorization import User
+from lab_utils.controlplane.calls import USER
+from lab_utils.controlplane.computed import Metrics, nothing_measured
 from lab_utils.controlplane.config import API_NAMES
 from lab_utils.controlplane.decoding import MAX_BODY_BYTES
 from lab_utils.controlplane.discovery import HEALTH
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.registry import Registry
-from lab_utils.controlplane.resources import USER, Metrics, Resources, nothing_measured
+from lab_utils.controlplane.resources import Resources
 from lab_utils.controlplane.status import ApiError
 from lab_utils.controlplane.upgrade import wanted_upgrade
 from lab_utils.controlplane.warn import current_warnings, record_warnings

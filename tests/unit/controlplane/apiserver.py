@@ -12,10 +12,10 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
+from lab_utils.controlplane.computed import Metrics, nothing_measured
 from lab_utils.controlplane.config import Layout, write_atomically
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.registry import Registry
-from lab_utils.controlplane.resources import Metrics, nothing_measured
 from lab_utils.controlplane.server import make_app, make_runner
 from lab_utils.controlplane.store import Store
 
