@@ -36,6 +36,7 @@ def make_kubelet_app(
     app.router.add_get("/stats/summary", _serve(stats.summary))
     app.router.add_get("/metrics/cadvisor", _serve(stats.cadvisor, _METRICS))
     app.router.add_get("/metrics/resource", _serve(stats.resource, _METRICS))
+    app.router.add_get("/metrics/probes", _serve(stats.probes, _METRICS))
     app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", containers.logs)
     for method in ("GET", "POST"):  # a client that asks for SPDY posts
         app.router.add_route(method, "/exec/{namespace}/{pod}/{container}", containers.execute)

@@ -7,10 +7,14 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-prob
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 
 from lab_utils.controlplane.kubelet.checks import CheckFailed
 from lab_utils.controlplane.kubelet.records import ContainerRecord
@@ -43,6 +47,29 @@ class Streak:
         return worked if self._count >= threshold else None
 
 
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
+
+
+@dataclass
+class Tally:
+    """How often a probe was answered and how soon, as `/metrics/probes` says it."""
+
+    results: Counter[str] = field(default_factory=Counter)
+    sum_s: float = 0.0
+    counts: list[int] = field(default_factory=lambda: [0] * len(_BUCKETS_S))
+
+    def add(self, *, worked: bool, took_s: float) -> None:
+        """Count one answer."""
+        self.results["successful" if worked else "failed"] += 1
+        self.sum_s += took_s
+        self.counts[bisect_left(_BUCKETS_S, took_s)] += 1
+
+    def buckets(self) -> Iterator[tuple[str, int]]:
+        """Give the upper ends in seconds, and how many answers came within each."""
+        for bound_s, count in zip(_BUCKETS_S, accumulate(self.counts), strict=True):
+            yield ("+Inf" if bound_s == math.inf else f"{bound_s:g}"), count
+
+
 @dataclass(frozen=True)
 class ProbeActions:
     """How the probes of a pod see its containers and tell what they found."""
@@ -67,6 +94,7 @@ class Probe:
         self._streak = Streak()
         self._asked: Container | None = None
         self._settled = False
+        self.tally = Tally()
 
     def ask_now(self) -> None:
         """Do not wait for the next tick: the container has just started up."""
@@ -104,13 +132,15 @@ class Probe:
             self._actions.verdict(self._record, self._kind, verdict)
 
     async def _answer(self, container: Container) -> bool:
+        began_s, failure = time.monotonic(), None
         try:
             await self._actions.check(container, self._spec)
         except CheckFailed as exc:
-            if self._target() is container:
-                self._actions.failed(self._record, self._kind, str(exc))
-            return False
-        return True
+            failure = str(exc)
+        self.tally.add(worked=failure is None, took_s=time.monotonic() - began_s)
+        if failure is not None and self._target() is container:
+            self._actions.failed(self._record, self._kind, failure)
+        return failure is None
 
     def _target(self) -> Container | None:
         due = self._record.started != (self._kind is ProbeKind.STARTUP)
@@ -132,6 +162,12 @@ class PodProbes:
     def start(self) -> None:
         """Begin to ask."""
         self._tasks = {key: asyncio.create_task(p.run()) for key, p in self._probes.items()}
+
+    def tallies(self) -> Iterator[tuple[str, str, Tally]]:
+        """Give container, type and tally of each probe that has asked."""
+        for (name, kind), probe in self._probes.items():
+            if probe.tally.results:
+                yield name, kind.capitalize(), probe.tally
 
     def has_started(self, record: ContainerRecord) -> None:
         """Ask at once whether a container is ready that has just started up."""

@@ -54,6 +54,14 @@ def handles(pid: int, number: int) -> bool:
     return True
 
 
+def threads(pid: int) -> int:
+    """Count the threads of a process."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
 def children(pid: int) -> list[int]:
     """List the direct children of a process."""
     try:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from lab_utils.controlplane.store import Change
 from tests.unit.controlplane.kubelet.conftest import NODE, KubeletUnderTest, until
 
 TERMINATED = "signal.signal(15, lambda *_: sys.exit(143))"
+RECORDED = Path(__file__).parents[3] / "reference" / "stats"
 SLEEP = ("python", "-c", f"import signal, sys, time; {TERMINATED}; time.sleep(600)")
 
 
@@ -246,8 +249,9 @@ async def test_addresses_are_not_used_again_at_once(node: KubeletUnderTest) -> N
 
 async def test_statistics_have_the_names_of_a_real_kubelet(node: KubeletUnderTest) -> None:
     limits = {"resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}}
-    node.create_pod("seen", *SLEEP, container=limits)
-    await until(lambda: node.state("seen") == "running")
+    probe = {"exec": {"command": ["python", "-c", "pass"]}, "periodSeconds": 1}
+    node.create_pod("seen", *SLEEP, container=limits | {"readinessProbe": probe})
+    await until(lambda: node.container("seen").get("ready"))
     deadline = asyncio.get_running_loop().time() + 15
     summary: dict[str, list[dict[str, object]]] = {"pods": []}
     while not summary["pods"]:
@@ -256,10 +260,12 @@ async def test_statistics_have_the_names_of_a_real_kubelet(node: KubeletUnderTes
         summary = json.loads((await node.ask("/stats/summary"))[1])
     (pod,) = summary["pods"]
     assert pod["containers"][0]["memory"]["workingSetBytes"] > 0  # type: ignore[index]
-    _, cadvisor = await node.ask("/metrics/cadvisor")
-    assert 'container_spec_cpu_quota{container="c"' in cadvisor
-    _, resource = await node.ask("/metrics/resource")
-    assert 'pod_memory_working_set_bytes{namespace="default",pod="seen"}' in resource
+    for name in ("cadvisor", "resource", "probes"):
+        text = (await node.ask(f"/metrics/{name}"))[1]
+        recorded = (RECORDED / f"lab-worker.{name}.txt").read_text()
+        real, ours = _families(recorded), _families(text)
+        assert ours
+        assert {family: real.get(family) for family in ours} == ours
 
 
 async def test_logs_of_a_pod_that_has_none_say_why(node: KubeletUnderTest) -> None:
@@ -268,6 +274,16 @@ async def test_logs_of_a_pod_that_has_none_say_why(node: KubeletUnderTest) -> No
     status, text = await node.ask("/containerLogs/default/stuck/c")
     message = 'container "c" in pod "stuck" is waiting to start: ErrImageNeverPull'
     assert (status, json.loads(text)["message"]) == (400, message)
+
+
+def _families(text: str) -> dict[str, tuple[str, list[str]]]:
+    """Give the type of each metric, and the labels of its first line."""
+    found = {}
+    for block in text.split("# HELP ")[1:]:
+        _, kind, *samples = block.splitlines()
+        _, _, name, what = kind.split()
+        found[name] = (what, re.findall(r'(\w+)="', samples[0] if samples else ""))
+    return found
 
 
 def _log_of(node: KubeletUnderTest, name: str) -> str:
