@@ -134,6 +134,8 @@ class Resources:
     async def _list(self, call: Call) -> web.StreamResponse:
         wanted = options.list_options(call.http.query, call.row, is_watch=call.info.is_watch)
         if not call.row.stored:
+            if wanted.is_watch:
+                raise no_such_method()
             shown = await self._computed.list(call.row, call.namespace, wanted.selects)
             return json_answer(self._encoder.list(call.row, {}, shown, call.form))
         if wanted.is_watch:

@@ -106,6 +106,7 @@ def test_what_is_measured_is_listed_and_got(http: Client) -> None:
 def test_what_is_measured_cannot_be_written(http: Client) -> None:
     path = "/apis/metrics.k8s.io/v1beta1/nodes"
     assert http.post(path, {}).status == 405
+    assert http.get(f"{path}?watch=1").status == 405
     assert http.get(path).json()["items"] == []
 
 
