@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -91,6 +93,15 @@ def test_the_workers_image_has_a_name_that_follows_from_its_content(workshop):
     assert re.fullmatch(r"worker:7-[0-9a-f]{12}", image.content_tag)
     config = json.loads((workshop.images / image.digest[7:] / "config.json").read_text())
     assert config["names"] == sorted(["worker:7", image.content_tag])
+
+
+def test_the_load_generators_image_has_all_that_it_imports(workshop):
+    image = images.build(workshop.backend, load_settings(), images.LOAD, workshop.said.append)
+    root = workshop.images / image.digest[7:] / "rootfs" / "app"
+    program = "import lab_utils.loadgen.agent, lab_utils.loadgen.__main__ as m; print(m.__file__)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(str(root)), done.stderr
 
 
 def test_dockerignore_keeps_files_out(workshop):
