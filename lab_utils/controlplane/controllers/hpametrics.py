@@ -81,20 +81,22 @@ def propose(metric: Object, sight: Sight) -> Proposal | Trouble:
     resource, target = source["name"], source["target"]
     is_share = "averageUtilization" in target
     what = f"failed to get {resource} {'utilization' if is_share else 'usage'}"
-    found = _measure(source, sight)
-    if isinstance(found, str):
-        return Trouble(reason, f"{what}: {found}")
-    replicas, current = found
-    name = (
-        f"{resource} container resource" if kind == "ContainerResource" else f"{resource} resource"
-    )
+    try:
+        replicas, current = _measure(source, sight)
+    except _Unknown as exc:
+        return Trouble(reason, f"{what}: {exc}")
+    name = f"{resource} {'container ' if 'container' in source else ''}resource"
     name += " utilization (percentage of request)" if is_share else ""
     place = {key: source[key] for key in ("name", "container") if key in source}
     return Proposal(replicas, name, {"type": kind, field: {**place, "current": current}})
 
 
-def _measure(source: Object, sight: Sight) -> tuple[int, Object] | str:
-    """Give the replicas asked for and the current value, or else why they cannot be known."""
+class _Unknown(Exception):
+    """Why something cannot be known."""
+
+
+def _measure(source: Object, sight: Sight) -> tuple[int, Object]:
+    """Give the replicas asked for and the current value."""
     resource, container = source["name"], source.get("container", "")
     values = {
         pod: use for pod, one in sight.metrics.items()
@@ -102,42 +104,31 @@ def _measure(source: Object, sight: Sight) -> tuple[int, Object] | str:
     }  # fmt: skip
     if not values:
         why = "no metrics returned from resource metrics API"
-        return f"unable to get metrics for resource {resource}: {why}"
+        raise _Unknown(f"unable to get metrics for resource {resource}: {why}")
     group = _group(values, resource, sight)
     if not group.ready:
-        return "did not receive metrics for targeted pods (pods might be unready)"
+        raise _Unknown("did not receive metrics for targeted pods (pods might be unready)")
     mean = sum(group.ready.values()) // len(group.ready)
     current: Object = {"averageValue": canonical_quantity(f"{mean}m")}
     if "averageUtilization" not in source["target"]:
-        target = _milli(source["target"]["averageValue"])
-        by_value = _Ratio(
-            lambda used: sum(used.values()) // len(used) / target, lambda _pod: target
-        )
-        return _replicas(group, by_value, sight), current
-    wanted = source["target"]["averageUtilization"]
-    requests = _requests(sight.pods, resource, container)
-    if isinstance(requests, str):
-        return requests
-    asked = requests  # a name that mypy knows to be no text
+        return _replicas(group, _by_value(source["target"]["averageValue"]), sight), current
+    asked, wanted = _requests(sight.pods, resource, container), source["target"]
     current["averageUtilization"] = _share(group.ready, asked)
-    by_share = _Ratio(
-        lambda used: _share(used, asked) / wanted,
-        lambda pod: asked[pod] * max(100, wanted) // 100,
-    )
-    return _replicas(group, by_share, sight), current
+    return _replicas(group, _by_share(wanted["averageUtilization"], asked), sight), current
 
 
 def _use(metrics: Object, resource: str, container: str) -> int | None:
     """Sum the use of a pod's containers, or of the one that is meant."""
-    parts = [one for one in metrics["containers"] if container in ("", one["name"])]
-    return sum(_milli(one["usage"][resource]) for one in parts) if parts else None
+    parts = [one["usage"] for one in metrics["containers"] if container in ("", one["name"])]
+    known = [usage[resource] for usage in parts if resource in usage]
+    return sum(map(_milli, known)) if known else None
 
 
 def _milli(quantity: str) -> int:
     return math.ceil(parse_quantity(quantity) * 1000)
 
 
-def _requests(pods: list[Object], resource: str, container: str) -> _Values | str:
+def _requests(pods: list[Object], resource: str, container: str) -> _Values:
     asked: _Values = {}
     for pod in pods:
         for one in pod["spec"]["containers"]:
@@ -146,7 +137,7 @@ def _requests(pods: list[Object], resource: str, container: str) -> _Values | st
             requests = (one.get("resources") or {}).get("requests") or {}
             if resource not in requests:
                 where = f"in container {one['name']} of Pod {name_of(pod)}"
-                return f"missing request for {resource} {where}"
+                raise _Unknown(f"missing request for {resource} {where}")
             asked[name_of(pod)] = asked.get(name_of(pod), 0) + _milli(requests[resource])
     return asked
 
@@ -154,7 +145,10 @@ def _requests(pods: list[Object], resource: str, container: str) -> _Values | st
 def _share(used: _Values, asked: _Values) -> int:
     """Give use as a whole percentage of what was requested."""
     known = [pod for pod in used if pod in asked]
-    return sum(used[pod] for pod in known) * 100 // sum(asked[pod] for pod in known)
+    whole = sum(asked[pod] for pod in known)
+    if not whole:
+        raise _Unknown("no metrics returned matched known pods")
+    return sum(used[pod] for pod in known) * 100 // whole
 
 
 @dataclass(frozen=True)
@@ -204,6 +198,18 @@ class _Ratio:
 
     of: Callable[[_Values], float]
     on_target: Callable[[str], int]
+
+
+def _by_value(quantity: str) -> _Ratio:
+    target = _milli(quantity)
+    return _Ratio(lambda used: sum(used.values()) // len(used) / target, lambda _pod: target)
+
+
+def _by_share(percentage: int, asked: _Values) -> _Ratio:
+    return _Ratio(
+        lambda used: _share(used, asked) / percentage,
+        lambda pod: asked[pod] * max(100, percentage) // 100,
+    )
 
 
 def _replicas(group: _Group, ratio: _Ratio, sight: Sight) -> int:
