@@ -16,6 +16,10 @@ LOADGEN = "mlcommons-loadgen==6.0.17"
 AUTOCANNON = "autocannon@9.0.0"
 
 
+class PeerMissing(Exception):
+    """A peer is not here and cannot be installed."""
+
+
 def run_python(script: str, requirement: str, *arguments: object) -> dict[str, Any]:
     """Run a script of this folder with a package that the lab itself must not import.
 
@@ -27,8 +31,8 @@ def run_python(script: str, requirement: str, *arguments: object) -> dict[str, A
     home = _environments() / requirement.partition("=")[0]
     python = home / "bin" / "python"
     if not (home / ".ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", requirement], check=True)
+        _install(requirement, [sys.executable, "-m", "venv", "--clear", home])
+        _install(requirement, [python, "-m", "pip", "install", "--quiet", requirement])
         (home / ".ready").touch()
     command = [python, _HERE / script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -45,18 +49,30 @@ def run_autocannon(*arguments: str) -> dict[str, Any]:
     if not program.exists():
         home.mkdir(exist_ok=True)
         npm = ["npm", "install", "--silent", "--no-audit", "--prefix", str(home), AUTOCANNON]
-        subprocess.run(npm, check=True, stdout=subprocess.DEVNULL)
+        _install(AUTOCANNON, npm)
     command = [str(program), "--json", "--no-progress", *arguments]
     found: dict[str, Any] = json.loads(subprocess.check_output(command, stderr=subprocess.DEVNULL))
     return found
 
 
-def find_wrk() -> str | None:
-    """Find wrk, or install it where that is allowed; None: it is not to be had."""
+def find_wrk() -> str:
+    """Find wrk, or install it where that is allowed.
+
+    Raises:
+        PeerMissing: It is not to be had.
+    """
     if shutil.which("wrk") is None and os.getuid() == 0 and shutil.which("apt-get"):
-        apt = ["apt-get", "install", "--yes", "--quiet", "--quiet", "wrk"]
-        subprocess.run(apt, check=False, capture_output=True)
-    return shutil.which("wrk")
+        _install("wrk", ["apt-get", "install", "--yes", "--quiet", "--quiet", "wrk"])
+    if (found := shutil.which("wrk")) is None:
+        raise PeerMissing("wrk")
+    return found
+
+
+def _install(peer: str, command: list[str | Path]) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise PeerMissing(peer) from exc
 
 
 def _environments() -> Path:
