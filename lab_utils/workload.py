@@ -118,6 +118,7 @@ def fire_closed(
     users: int = 1,
     think_s: float = 0.0,
     seed: int = 1,
+    faults: Sequence[Fault] = (),
     usage: Sampler | None = None,
     backend: str = "",
     folder: Path | None = None,
@@ -135,6 +136,7 @@ def fire_closed(
         users: How many ask at the same time.
         think_s: Mean pause of a user between an answer and its next request; exponential.
         seed: What the pauses follow from.
+        faults: What goes wrong on the way, each at its at_s, as long as requests are sent then.
         usage: As in fire().
         backend: As in fire().
         folder: As in fire().
@@ -164,7 +166,7 @@ def fire_closed(
         journal=None if folder is None else str(folder / JOURNAL),
         about=_about("closed", settings, targets, policy, backend),
     )
-    return _perform(plan, Generator(plan), usage=usage, progress=progress)
+    return _perform(plan, Generator(plan), faults=faults, usage=usage, progress=progress)
 
 
 def _perform(

@@ -15,6 +15,7 @@ from lab_utils.analysis.outages import (
     tell_outages,
 )
 from lab_utils.analysis.percentiles import bootstrap_band, percentiles
+from lab_utils.analysis.points import response_points, users_points
 from lab_utils.analysis.service import (
     amplification,
     errors,
@@ -44,10 +45,12 @@ __all__ = [
     "percentiles",
     "rates",
     "replicas",
+    "response_points",
     "select_judged",
     "shares",
     "split_outages",
     "summarize",
     "tell_outages",
     "twin",
+    "users_points",
 ]

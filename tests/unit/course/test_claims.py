@@ -49,6 +49,20 @@ UNHELPED = simple_run([answered(5, "primary", attempts=2)], faults=KILL)
 NOTHING = simple_run([])
 BOASTED = simple_run([answered(1) | {"service_s": 0.2}])
 
+POINT = {"rho": 0.8, "requests": 90, "mean_s": 0.5, "twin_s": 0.5, "low_s": 0.3, "high_s": 0.9,
+         "in_system": 4.0, "flow": 4.0}  # fmt: skip
+POINTS = pd.DataFrame([POINT, POINT | {"rho": 0.5}])
+LOST_SOME = POINTS.assign(in_system=3.0)
+SLOWER = POINTS.assign(mean_s=1.0)
+FEW = POINTS.assign(requests=5)
+USERS = pd.DataFrame({"users": [2, 30], "requests": [100, 400], "rps": [2.0, 9.9]})
+TOO_MUCH = USERS.assign(rps=[2.0, 19.0])
+
+
+def long_run(latency_s, n=400):
+    return simple_run([answered(k * 0.02, service_s=latency_s, over_s=0.0) for k in range(n)])
+
+
 CASES = {
     "00.1": ([deployments("1/1", "1/1"), 4.5], [deployments("1/1", "0/1"), 4.5]),
     "00.2": ([{"primary": "a", "backup": "b"}], [{"primary": "a", "backup": "a"}]),
@@ -59,6 +73,12 @@ CASES = {
     "01.4": ([ONE_BY_ONE], [SLOW]),
     "01.5": ([ONE_BY_ONE], [SPREAD]),
     "01.6": ([SPREAD], [ONE_BY_ONE]),
+    "02.1": ([POINTS], [LOST_SOME]),
+    "02.2": ([POINTS], [SLOWER]),
+    "02.3": ([POINTS], [SLOWER]),
+    "02.4": ([long_run(0.5), long_run(0.3)], [long_run(0.5, 1200), long_run(0.45, 1200)]),
+    "02.5": ([USERS, 0.9], [TOO_MUCH, 0.9]),
+    "02.6": ([long_run(1.0), long_run(0.02)], [long_run(0.02), long_run(0.02)]),
     "07.1": ([STEADY], [LONG]),
     "07.2": ([SHORT], [LONG]),
     "07.3": ([SHORT], [LONG]),
@@ -71,8 +91,10 @@ CASES = {
     "07.10": ([SHORT, LONG, NONE_LOST], [NONE_LOST, LONG, SHORT]),
 }
 UNDECIDED = {
-    "01.1": [NOTHING], "01.2": [NOTHING], "01.4": [NOTHING], "07.1": [NOTHING], "07.2": [STEADY],
-    "07.3": [STEADY], "07.4": [run((0, 5, "primary"))], "07.9": [NONE_LOST],
+    "01.1": [NOTHING], "01.2": [NOTHING], "01.4": [NOTHING], "02.1": [FEW], "02.2": [FEW],
+    "02.4": [long_run(0.5), long_run(0.45)], "02.6": [long_run(1.0, 99), long_run(0.02, 99)],
+    "07.1": [NOTHING], "07.2": [STEADY], "07.3": [STEADY], "07.4": [run((0, 5, "primary"))],
+    "07.9": [NONE_LOST],
 }  # fmt: skip
 
 

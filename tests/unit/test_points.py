@@ -1,0 +1,55 @@
+"""The points that curves over several runs are drawn from."""
+
+import numpy as np
+import pytest
+
+from lab_utils import analysis
+from tests.tools.made_runs import simple_run
+
+
+def ideal_run(rate_rps, *, seconds=200, service_s=0.1, slow=1.0, seed=1):
+    """Make the run of an ideal M/M/1 server, or of one that takes `slow` times as long."""
+    random = np.random.default_rng(seed)
+    sent_s = np.cumsum(random.exponential(1 / rate_rps, int(rate_rps * seconds)))
+    takes_s = random.exponential(service_s, len(sent_s))
+    free_s, rows = 0.0, []
+    for at_s, take_s in zip(sent_s, takes_s, strict=True):
+        free_s = max(at_s, free_s) + take_s * slow
+        rows.append({
+            "scheduled_s": at_s, "sent_s": at_s, "done_s": free_s, "latency_s": free_s - at_s,
+            "ok": True, "pod": "a", "role": "primary", "service_s": take_s,
+        })  # fmt: skip
+    return simple_run(rows, settings={"rate_rps": rate_rps, "loop": "open"})
+
+
+def test_points_are_in_order_of_utilisation_with_twin_theory_and_band():
+    points = analysis.response_points([ideal_run(8.0), ideal_run(5.0)], service_s=0.1)
+    assert list(points["rho"]) == pytest.approx([0.5, 0.8])
+    assert list(points["theory_s"]) == pytest.approx([0.2, 0.5])
+    assert (points["twin_s"] - points["mean_s"]).abs().max() < 1e-6
+    assert points["mean_s"].between(points["low_s"], points["high_s"]).all()
+
+
+def test_the_flow_equals_what_is_in_the_system():
+    points = analysis.response_points([ideal_run(8.0)], service_s=0.1)
+    assert points.loc[0, "in_system"] == pytest.approx(points.loc[0, "flow"], rel=0.01)
+
+
+def test_a_server_slower_than_it_says_is_not_its_twin():
+    points = analysis.response_points([ideal_run(5.0, slow=1.3)], service_s=0.1)
+    assert points.loc[0, "mean_s"] > 1.2 * points.loc[0, "twin_s"]
+
+
+def test_a_run_without_answers_is_a_point_without_numbers():
+    run = simple_run([{"ok": False}], settings={"rate_rps": 5.0, "loop": "open"})
+    points = analysis.response_points([run], service_s=0.1)
+    assert points.loc[0, "requests"] == 0
+    assert np.isnan(points.loc[0, "mean_s"])
+
+
+def test_users_points_count_answers_a_second():
+    rows = [{"sent_s": k, "done_s": k + 0.5, "latency_s": 0.5, "ok": True} for k in range(10)]
+    run = simple_run(rows, settings={"users": 3, "loop": "closed"})
+    points = analysis.users_points([run])
+    assert points.loc[0, ["users", "requests"]].tolist() == [3, 10]
+    assert points.loc[0, "rps"] == pytest.approx(10 / 9.5)
