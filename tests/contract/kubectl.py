@@ -1,10 +1,12 @@
 """kubectl as a person runs it, with a home of its own and default validation."""
 
 import os
+import pty
 import subprocess
 import tempfile
+import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.contract.cluster import Namespace
@@ -43,6 +45,23 @@ class Kubectl:
         done = self.run(*arguments, stdin=stdin)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stderr
+
+    def on_terminal(self, size: tuple[int, int], *arguments: str) -> str:
+        """Run on a terminal of so many rows and columns; give what it showed."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, size)
+        with open(ours, "rb", buffering=0) as screen:
+            process = subprocess.Popen(
+                [*self._command, *arguments], env=self.environment,
+                stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            )  # fmt: skip
+            os.close(theirs)
+            shown = b""
+            with suppress(OSError):  # how a terminal without anybody on it ends
+                while part := screen.read(4096):
+                    shown += part
+            assert process.wait(TIMEOUT_S) == 0, shown
+        return shown.decode()
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:

@@ -31,6 +31,12 @@ def test_exec_passes_stdin_stderr_and_the_exit_code(kubectl: Kubectl) -> None:
     assert done.stderr == "err\ncommand terminated with exit code 3\n"
 
 
+def test_exec_on_a_terminal(kubectl: Kubectl) -> None:
+    asked = "import os, sys; print(sys.stdin.isatty(), *os.get_terminal_size())"
+    shown = kubectl.on_terminal((50, 132), "exec", "-it", "sleeper", "--", "python", "-c", asked)
+    assert "True 132 50" in shown
+
+
 def test_exec_refuses_what_it_cannot_run(kubectl: Kubectl) -> None:
     assert "not found" in kubectl.refused("exec", "nothing", "--", "ls")
     refused = kubectl.run("exec", "sleeper", "--", "/nonexistent")

@@ -8,7 +8,7 @@ import pytest
 from lab_utils.waiting import wait_for
 from tests.contract.cluster import Object, has_phase, holds, rolled_out
 from tests.contract.kubectl import Kubectl
-from tests.contract.manifests import container, deployment, pod, server
+from tests.contract.manifests import budget, container, deployment, pod, server
 
 TALK = "import sys, time\nfor i in range(3): print('line', i, flush=True)\ntime.sleep(600)"
 
@@ -175,3 +175,19 @@ def test_drain_evicts_and_refuses_bare_pods(kubectl: Kubectl, node: str) -> None
     kubectl.namespace.until("Deployment", "moving", rolled_out)
     nodes = kubectl("get", "pods", "-l", "app=moving", "-o", "jsonpath={.items[*].spec.nodeName}")
     assert node not in nodes.split()
+
+
+def test_drain_waits_for_a_disruption_budget(kubectl: Kubectl, node: str) -> None:
+    template = {
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "terminationGracePeriodSeconds": 1,
+    }
+    kubectl.namespace.create(deployment("kept", template=template), budget("kept", minAvailable=1))
+    kubectl.namespace.until("Deployment", "kept", rolled_out)
+    drain = ("drain", node, "--ignore-daemonsets", "--pod-selector=app=kept")
+    refused = kubectl.refused(*drain, "--timeout=1s")
+    assert "Cannot evict pod as it would violate the pod's disruption budget." in refused
+    assert f'unable to drain node "{node}"' in refused
+    kubectl("patch", "pdb", "kept", "--type=merge", "-p", '{"spec":{"minAvailable":0}}')
+    done = kubectl.run(*drain, "--timeout=60s")
+    assert done.stdout.splitlines()[-1] == f"node/{node} drained"
