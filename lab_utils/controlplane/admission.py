@@ -84,7 +84,7 @@ def _refuse_pod(pod: Object, why: str) -> ApiError:
 
 def _add_service_account(pod: Object, reader: Reader) -> None:
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
-    name = spec.setdefault("serviceAccountName", "default")
+    name = spec["serviceAccountName"] = spec.get("serviceAccountName") or "default"
     spec["serviceAccount"] = name
     account = reader.find("ServiceAccount", namespace, name)
     if account is None:

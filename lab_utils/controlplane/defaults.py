@@ -144,8 +144,7 @@ def _pod(pod: Object) -> None:
 
 
 def _pod_spec(spec: Object) -> None:
-    if "serviceAccountName" in spec or "serviceAccount" in spec:
-        name = spec.get("serviceAccountName") or spec["serviceAccount"]
+    if name := spec.get("serviceAccountName") or spec.get("serviceAccount"):
         spec["serviceAccountName"] = spec["serviceAccount"] = name
 
 

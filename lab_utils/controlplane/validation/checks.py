@@ -68,6 +68,11 @@ def needed(check: Check = any_value, why: str = "") -> Check:
     return run
 
 
+def unless_empty(check: Check) -> Check:
+    """Check a text that may as well be empty: to Go, that is a field that is not there."""
+    return lambda value, at: iter(()) if value == "" else check(value, at)
+
+
 def each(check: Check) -> Check:
     """Check every item of a list."""
 

@@ -20,6 +20,7 @@ from lab_utils.controlplane.validation.checks import (
     one_of,
     repeated,
     text,
+    unless_empty,
 )
 from lab_utils.controlplane.validation.containers import sleeping_hooks
 
@@ -179,8 +180,10 @@ PODS: Rows = {
         "nodeSelector": labels, "securityContext": any_value, "affinity": any_value,
         "activeDeadlineSeconds": number(
             1, f"must be between 1 and {_MAX_INT32}, inclusive", _MAX_INT32),
-        "hostname": _dns_label, "subdomain": _dns_label, "ephemeralContainers": _ephemeral,
-        "serviceAccountName": _dns_name, "nodeName": _dns_name, "priorityClassName": _dns_name,
+        **dict.fromkeys(("hostname", "subdomain"), unless_empty(_dns_label)),
+        **dict.fromkeys(
+            ("serviceAccountName", "nodeName", "priorityClassName"), unless_empty(_dns_name)),
+        "ephemeralContainers": _ephemeral,
         "topologySpreadConstraints": _spread,
     },
     "V1PodSecurityContext": {

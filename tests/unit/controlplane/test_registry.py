@@ -289,3 +289,11 @@ def test_the_system_objects_are_those_of_every_cluster() -> None:
     create_system_objects(registry, 6443)
     assert registry.get("Service", "default", "kubernetes")["spec"]["clusterIP"] == "10.96.0.1"
     assert len(registry.list("Namespace")) == 4
+
+
+@pytest.mark.parametrize(
+    "field", ["nodeName", "hostname", "subdomain", "serviceAccountName", "priorityClassName"]
+)
+def test_an_empty_name_in_a_pod_is_no_name(registry, field):
+    created = registry.create("Pod", pod(**{field: ""}))
+    assert created["spec"]["serviceAccountName"] == "default"
