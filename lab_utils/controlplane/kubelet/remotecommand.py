@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from lab_utils.controlplane.kubelet.runtime import Container, Runtime, StartError
+from lab_utils.controlplane.kubelet.runtime import Container, Runtime, StartError, exit_of
 from lab_utils.controlplane.kubelet.sockets import accept, messages, unless_gone
-from lab_utils.controlplane.kubelet.stdio import Stdio, chunks, exit_of, write
+from lab_utils.controlplane.kubelet.stdio import Stdio, chunks
 from lab_utils.controlplane.status import Object
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -146,11 +146,8 @@ async def _listen(socket: web.WebSocketResponse, stdio: Stdio, takes_input: bool
     """Take input, sizes of the window and the end of input, until the client closes."""
     async for message in messages(socket):
         channel, data = message[:1], message[1:]
-        if channel == bytes((STDIN,)) and takes_input and stdio.stdin is not None:
-            try:
-                await write(stdio.stdin, data)
-            except OSError:  # it reads no more, and may still print
-                stdio.close_stdin()
+        if channel == bytes((STDIN,)) and takes_input:
+            await stdio.feed(data)
         elif channel == bytes((RESIZE,)):
             with contextlib.suppress(ValueError, KeyError, TypeError, struct.error, OSError):
                 size = json.loads(data)

@@ -26,7 +26,7 @@ from lab_utils.controlplane.kubelet import proc
 from lab_utils.controlplane.kubelet.cgroup import MARK, Cgroup, Limits
 from lab_utils.controlplane.kubelet.limiter import Limiter
 from lab_utils.controlplane.kubelet.logs import LogWriter
-from lab_utils.controlplane.kubelet.stdio import Stdio, exit_of, shell_code
+from lab_utils.controlplane.kubelet.stdio import Stdio, shell_code
 from lab_utils.controlplane.processes import die_with_parent
 from lab_utils.controlplane.timestamps import utc_now
 
@@ -207,6 +207,12 @@ class Runtime:
             self.kill(container)
         await poll_until(lambda: all(map(self.has_ended, list(self._containers.values()))))
         self._limiter.stop()
+
+
+async def exit_of(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the end of a process; give its exit code as a shell would."""
+    await poll_until(lambda: process.poll() is not None)
+    return shell_code(process.returncode)
 
 
 async def poll_until(condition: Callable[[], bool], timeout_s: float = math.inf) -> bool:

@@ -5,14 +5,13 @@ takes a chunk when he can pass it on, so a slow reader holds the process up, as 
 """
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import struct
 import subprocess
 import termios
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CHUNK_BYTES = 64 * 1024
 
@@ -29,6 +28,7 @@ class Stdio:
     stdout: int | None = None
     stderr: int | None = None
     is_terminal: bool = False
+    _feeding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def pipes(cls, *, stdin: bool, stdout: bool = True, stderr: bool | None = None) -> "Stdio":
@@ -70,26 +70,36 @@ class Stdio:
         for descriptor in {one for one in self.theirs if one >= 0}:
             os.close(descriptor)
 
+    async def feed(self, data: bytes) -> None:
+        """Give the process input, one giver after the other; what it will not read is dropped."""
+        async with self._feeding:
+            try:
+                if self.stdin is not None:
+                    await _write(self.stdin, data)
+            except OSError:
+                self.close_stdin()
+
     def close_stdin(self) -> None:
         """Say that there is no more input; a terminal has no such word."""
         if self.stdin is not None and not self.is_terminal:
-            os.close(self.stdin)
+            _close(self.stdin)
             self.stdin = None
 
     def close(self) -> None:
         """Let go of this side."""
         for descriptor in self._ours():
-            os.close(descriptor)
+            _close(descriptor)
         self.stdin = self.stdout = self.stderr = None
 
 
 async def chunks(descriptor: int | None) -> AsyncIterator[bytes]:
     """Read until the other end is closed; a closed terminal answers with an error (EIO)."""
+    loop = asyncio.get_running_loop()
     while descriptor is not None:
         try:
             chunk = os.read(descriptor, CHUNK_BYTES)
         except BlockingIOError:
-            await readable(descriptor)
+            await _ready(descriptor, loop.add_reader, loop.remove_reader)
             continue
         except OSError:
             return
@@ -98,24 +108,13 @@ async def chunks(descriptor: int | None) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def write(descriptor: int, data: bytes) -> None:
-    """Write everything.
-
-    Raises:
-        OSError: Nobody reads any more.
-    """
+async def _write(descriptor: int, data: bytes) -> None:
     loop, rest = asyncio.get_running_loop(), memoryview(data)
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:
             await _ready(descriptor, loop.add_writer, loop.remove_writer)
-
-
-async def readable(descriptor: int) -> None:
-    """Wait until there is something to read, the end included."""
-    loop = asyncio.get_running_loop()
-    await _ready(descriptor, loop.add_reader, loop.remove_reader)
 
 
 async def _ready(descriptor: int, add: Callable[..., None], remove: Callable[[int], bool]) -> None:
@@ -127,20 +126,12 @@ async def _ready(descriptor: int, add: Callable[..., None], remove: Callable[[in
         remove(descriptor)
 
 
-async def exit_of(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for the end of a child without polling; give its exit code as a shell would.
-
-    Linux only: a pidfd is readable once its process has ended.
-    """
-    if process.poll() is None:
-        pidfd = os.pidfd_open(process.pid)
-        try:
-            await readable(pidfd)
-        finally:
-            with contextlib.suppress(OSError):
-                os.close(pidfd)
-        process.wait()
-    return shell_code(process.returncode)
+def _close(descriptor: int) -> None:
+    """Close it, and wait for it no more: its number may be another's at once."""
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(descriptor)
+    loop.remove_writer(descriptor)
+    os.close(descriptor)
 
 
 def shell_code(code: int) -> int:
