@@ -32,6 +32,7 @@ _ELSEWHERE = {
     "progress": "course.learner:progress",
     "simulation": "simulation",
     "theory": "theory",
+    "write_report": "report:write_report",
 }
 __all__ = [*sorted(_SESSION), *_ELSEWHERE]  # noqa: PLE0604
 

@@ -70,7 +70,14 @@ def run_demo(folder: Path, *, backend: str, say: Callable[[str], None]) -> Demo:
     summary = summarize(run) | {"wall_s": round(time.monotonic() - started_s, 1)}
     with step(f"Write {folder}/"):
         findings = _findings(summary, run)
-        write_report(folder, run, summary, findings, fidelity)
+        write_report(
+            run,
+            folder,
+            title="A failover, measured",
+            findings=findings,
+            summary=summary,
+            fidelity=fidelity,
+        )
     return Demo(summary, [*findings, f"Report: {folder / 'index.html'}"])
 
 

@@ -1,7 +1,7 @@
 """A run as one page that opens without a server, and as files for other programs.
 
-Writes `index.html` with its figures inside, the same figures as PNG, the run's tables as CSV and
-`summary.json`. Replaces a report that is there as a whole; never any other folder.
+Writes `index.html` with its figures inside, the same figures as PNG, the run itself (Run.load reads
+the folder) and `summary.json`. Replaces a report that is there as a whole; never any other folder.
 """
 
 import base64
@@ -10,77 +10,101 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from lab_utils import charts
+import pandas as pd
+
+from lab_utils import analysis, charts
 from lab_utils.errors import InvalidInput
 from lab_utils.runs import Run
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 _MARK = "summary.json"
 _PAGE = Path(__file__).with_name("report.html")
-_CAPTIONS = {
-    "failover": "Every request when it was due, with how long its answer took; a black cross is a "
-    "request without an answer. Below: who answered, second by second.",
-    "usage": "What each pod used, against the limits of its manifest.",
-    "shares": "How the Service spread the requests, with the band that chance alone explains.",
+_MOST_ROWS = 200
+_FIGURES: dict[str, tuple[str, Callable[[Run], Any]]] = {
+    "failover": (
+        "Every request when it was due, with how long its answer took; a black cross is a request "
+        "without an answer. Below: who answered, second by second.",
+        charts.failover,
+    ),
+    "histogram": ("How the latencies of the answers are spread.", charts.histogram),
+    "ccdf": (
+        "The tail: which share of the answers took longer, on a logarithmic axis.",
+        lambda run: charts.ccdf({"all answers": run}),
+    ),
+    "parts": ("What the time of each answered request is made of.", charts.parts),
+    "shares": (
+        "How the Service spread the requests, with the band that chance alone explains.",
+        charts.shares,
+    ),
+    "usage": ("What each pod used, against the limits of its manifest.", charts.usage),
+    "rollout": ("Failed requests over the number of pods that were ready.", charts.rollout),
 }
 
 
 def write_report(
-    folder: Path,
     run: Run,
-    summary: Mapping[str, Any],
-    findings: Sequence[str],
-    fidelity: "pd.DataFrame",
-) -> None:
-    """Write a run's report.
+    folder: str | Path = "report",
+    *,
+    title: str = "A run, measured",
+    findings: Sequence[str] = (),
+    summary: Mapping[str, Any] | None = None,
+    fidelity: pd.DataFrame | None = None,
+) -> Path:
+    """Write everything about a run as one page, with its figures and tables.
 
     Args:
-        folder: Made, or replaced if it is a report.
         run: What was measured.
-        summary: The figures; written as they are to summary.json.
-        findings: One sentence each.
-        fidelity: What is real and what is emulated where the run was made.
+        folder: Made, or replaced if it is a report.
+        title: Of the page.
+        findings: One sentence each, before the figures.
+        summary: The figures, analysis.summarize() by default; as they are in summary.json.
+        fidelity: What is real and what is emulated where the run was made (lab.fidelity()).
+
+    Returns:
+        The page. It needs no server and no other file.
 
     Raises:
         InvalidInput: The folder is there and is something else.
     """
+    folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
         raise InvalidInput(f"{folder} is not a report: name a folder that does not exist yet")
+    figures = dict(analysis.summarize(run) if summary is None else summary)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         run.save(partial)
-        figures = _save_figures(partial, run)
-        page = _page(findings, figures, summary, fidelity)
+        images = _save_figures(partial, run)
+        tables = _tables(run, figures) | ({} if fidelity is None else {_FIDELITY: fidelity})
+        page = _page(title, run, findings, images, tables)
         (partial / "index.html").write_text(page, encoding="utf-8")
-        (partial / _MARK).write_text(json.dumps(dict(summary), indent=1) + "\n", encoding="utf-8")
+        (partial / _MARK).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    return folder / "index.html"
 
 
 def _save_figures(folder: Path, run: Run) -> dict[str, bytes]:
     import matplotlib.pyplot as plt
 
     images = {}
-    with plt.rc_context():
-        charts.use_style()
-        for name in _CAPTIONS:
-            drawn = getattr(charts, name)(run)
+    for name, (_, draw) in _FIGURES.items():
+        with charts.style():
+            drawn = draw(run)
             figure = (drawn[0] if isinstance(drawn, list) else drawn).figure
             images[name] = _png(figure)
             plt.close(figure)
-            (folder / f"{name}.png").write_bytes(images[name])
+        (folder / f"{name}.png").write_bytes(images[name])
     return images
 
 
@@ -90,38 +114,74 @@ def _png(figure: "Figure") -> bytes:
     return stream.getvalue()
 
 
+_FIDELITY = "What is real and what is emulated"
+
+
+def _tables(run: Run, figures: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Give the tables of the page by their captions; those without rows are left out."""
+    tables = {
+        "Figures": pd.DataFrame(figures.items(), columns=["figure", "value"]),
+        "Percentiles of the answers, with 95 % intervals": _percentiles(run),
+        "Shares of the answers, and the band of a random choice": analysis.shares(run.requests),
+        "Failed requests by class": analysis.errors(run.requests),
+        "Outages and their phases": run.outages,
+        "Faults": run.faults,
+        "Gaps in what was seen of the cluster": run.gaps,
+        "Events of the cluster": run.events,
+        "Settings of the load": pd.DataFrame(run.settings.items(), columns=["setting", "value"]),
+    }
+    return {caption: table for caption, table in tables.items() if len(table)}
+
+
+def _percentiles(run: Run) -> pd.DataFrame:
+    answered = run.requests[run.requests["ok"]]
+    if answered.empty:
+        return pd.DataFrame()
+    groups = [("everyone", answered["latency_s"]), *answered.groupby("role")["latency_s"]]
+    found = [analysis.percentiles(latency_s).assign(of=role) for role, latency_s in groups]
+    table = pd.concat(found, ignore_index=True)
+    return table[["of", "quantile", "latency_s", "low_s", "high_s", "n"]]
+
+
 def _page(
+    title: str,
+    run: Run,
     findings: Sequence[str],
-    figures: Mapping[str, bytes],
-    summary: Mapping[str, Any],
-    fidelity: "pd.DataFrame",
+    images: Mapping[str, bytes],
+    tables: Mapping[str, pd.DataFrame],
 ) -> str:
+    said = [*([] if run.validity.valid else [run.validity.text]), *findings]
+    listed = "".join(f"<li>{html.escape(finding)}</li>" for finding in said)
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        title="A failover, measured",
-        findings="".join(f"<li>{html.escape(finding)}</li>" for finding in findings),
-        figures="".join(_figure_html(name, image) for name, image in figures.items()),
-        numbers=_table_html(("figure", "value"), list(summary.items())),
-        fidelity=_table_html(tuple(fidelity.columns), fidelity.values.tolist()),
+        title=html.escape(title),
+        findings=f"<h2>Findings</h2><ol>{listed}</ol>" if said else "",
+        figures="".join(_figure_html(name, image) for name, image in images.items()),
+        tables="".join(_table_html(caption, table) for caption, table in tables.items()),
     )
 
 
 def _figure_html(name: str, image: bytes) -> str:
-    caption = html.escape(_CAPTIONS[name])
+    caption = html.escape(_FIGURES[name][0])
     source = "data:image/png;base64," + base64.b64encode(image).decode()
     image_html = f'<img alt="{caption}" src="{source}">'
     return f"<figure>{image_html}<figcaption>{caption}</figcaption></figure>"
 
 
-def _table_html(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{html.escape(str(column))}</th>" for column in columns)
+def _table_html(caption: str, table: pd.DataFrame) -> str:
+    head = "".join(f'<th scope="col">{html.escape(str(column))}</th>' for column in table)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(_text(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
+        for row in table.head(_MOST_ROWS).to_numpy(dtype=object)
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    more = f", the first {_MOST_ROWS} of {len(table):,}" if len(table) > _MOST_ROWS else ""
+    caption = f"<caption>{html.escape(caption)}{more}</caption>"
+    table_html = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide" tabindex="0">{table_html}</div>'
 
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    if value is None or value != value:  # nan is not itself
+        return "n/a"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

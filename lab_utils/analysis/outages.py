@@ -156,7 +156,8 @@ def _noticed_s(cause_s: float, states: pd.DataFrame, events: pd.DataFrame) -> fl
 
 
 def _warmup_s(requests: pd.DataFrame, cause_s: float, end_s: float) -> float:
-    answered = requests[requests["ok"]].sort_values("scheduled_s")
+    answered = requests.loc[requests["ok"], ["scheduled_s", "latency_s"]]
+    answered = answered.sort_values("scheduled_s")
     before = answered.loc[answered["scheduled_s"] < cause_s, "latency_s"]
     after = answered[answered["scheduled_s"] >= end_s]
     if len(before) < 2 * _WARM_ANSWERS or len(after) < _WARM_ANSWERS:
@@ -174,7 +175,7 @@ def has_recovered(requests: pd.DataFrame, *, max_gap_s: float = MAX_GAP_S) -> bo
         requests: The requests table.
         max_gap_s: The same as for find_outages: what ends an outage.
     """
-    judged = select_judged(requests)
+    judged = select_judged(requests[["error", "ok", "scheduled_s"]])
     if judged.empty:
         return False
     last_s = judged["scheduled_s"].max()
@@ -184,5 +185,5 @@ def has_recovered(requests: pd.DataFrame, *, max_gap_s: float = MAX_GAP_S) -> bo
 
 def availability(requests: pd.DataFrame) -> Band:
     """Estimate the share of requests that succeed, with its 95 % interval."""
-    judged = select_judged(requests)
+    judged = select_judged(requests[["error", "ok"]])
     return wilson_band(int(judged["ok"].sum()), len(judged))

@@ -37,11 +37,11 @@ def errors(requests: pd.DataFrame) -> pd.DataFrame:
         One row per class, the most frequent first: error, requests, share (of all judged
         requests), first_s and last_s (when the first and the last of them were due).
     """
-    judged = select_judged(requests)
-    failed = judged[~judged["ok"]]
+    failed = select_judged(requests.loc[~requests["ok"], ["error", "scheduled_s"]])
+    judged = int((requests["error"] != "cancelled").sum())
     due_s = failed.groupby("error")["scheduled_s"]
     found = due_s.agg(requests="size", first_s="min", last_s="max").reset_index()
-    found.insert(2, "share", found["requests"] / max(len(judged), 1))
+    found.insert(2, "share", found["requests"] / max(judged, 1))
     return found.sort_values("requests", ascending=False, ignore_index=True)
 
 
@@ -53,11 +53,12 @@ def parts(requests: pd.DataFrame) -> pd.DataFrame:
         worker says), overhead_s (the rest: connection, network, HTTP, Python), total_s. The first
         four sum to total_s.
     """
-    answered = requests[requests["ok"]]
+    columns = ["request_id", "lag_s", "queue_s", "service_s", "latency_s"]
+    answered = requests.loc[requests["ok"], columns]
     split = pd.DataFrame(
         {
             "request_id": answered["request_id"],
-            "client_s": answered["lag_s"],
+            "client_s": answered["lag_s"].fillna(0.0),
             "queue_s": answered["queue_s"].fillna(0.0),
             "service_s": answered["service_s"].fillna(0.0),
         }
@@ -109,7 +110,8 @@ def goodput(requests: pd.DataFrame, *, slo_s: float, bin_s: float = 1.0) -> pd.D
     """
     if not slo_s > 0:
         raise InvalidInput(f"slo_s is {slo_s!r}: want seconds above 0, such as slo_s=0.5")
-    judged = select_judged(requests)
+    needed = ["error", "scheduled_s", "latency_s", "attempts", "ok"]
+    judged = select_judged(requests[needed])
     bins = _bins(judged["scheduled_s"].to_numpy(), bin_s)
     good = judged["latency_s"].to_numpy() <= slo_s  # a failed request has none: NaN is not
     weights = {
@@ -129,7 +131,7 @@ def amplification(requests: pd.DataFrame) -> Band:
     Source:
         Normal approximation of a mean.
     """
-    made = select_judged(requests)["attempts"].to_numpy(dtype=float)
+    made = select_judged(requests[["error", "attempts"]])["attempts"].to_numpy(dtype=float)
     if not made.size:
         return Band(math.nan, math.nan, math.nan)
     margin = 1.96 * float(made.std()) / math.sqrt(made.size)

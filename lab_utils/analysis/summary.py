@@ -25,7 +25,7 @@ def summarize(run: "Run") -> dict[str, Any]:
     figures = {
         "requests": len(requests),
         "ok": int(requests["ok"].sum()),
-        "lost": int((~select_judged(requests)["ok"]).sum()),
+        "lost": int((~select_judged(requests[["error", "ok"]])["ok"]).sum()),
         "p50_ms": p50,
         "p95_ms": p95,
         "p99_ms": p99,
@@ -40,6 +40,7 @@ def summarize(run: "Run") -> dict[str, Any]:
         "cpu_mean_cores": usage.groupby("role")["cpu_cores"].mean().to_dict(),
         "throttled_share": usage.groupby("role")["throttled_share"].mean().to_dict(),
         "interrupted": run.interrupted,
+        "valid": run.validity.valid,
         "seed": run.seed,
         "backend": run.backend,
         "versions": run.versions,

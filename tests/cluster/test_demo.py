@@ -57,7 +57,7 @@ def test_the_figures_come_from_the_table_behind_them(demo):
 def test_the_page_needs_no_server_and_no_network(demo):
     folder, _ = demo
     page = (folder / "index.html").read_text()
-    assert page.count('src="data:image/png;base64,') == 3
+    assert page.count('src="data:image/png;base64,') == 7
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert 'alt="Every request when it was due' in page
     assert {path.suffix for path in Path(folder).iterdir()} == {".html", ".png", ".csv", ".json"}
