@@ -60,18 +60,9 @@ class Cluster:
         """Give the path of a kind, or of one object."""
         return self._api.path_of(kind, namespace, name)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        content_type: str = JSON,
-        accept: str = JSON,
-        **query: object,
-    ) -> Answer:
-        """Send a request and take the answer as it is; a text is sent as it is, too."""
-        response = self.open(method, path, body, content_type=content_type, accept=accept, **query)
+    def request(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
+        """Send a request as open() does, and take the answer as it is."""
+        response = self.open(method, path, body, **options)
         return Answer(response.status, response.headers, response.data.decode())
 
     def open(
@@ -85,7 +76,7 @@ class Cluster:
         stream: bool = False,
         **query: object,
     ) -> Any:
-        """Send a request; with stream=True the body stays to be read."""
+        """Send a request; a text as it is. With stream=True the body stays to be read."""
         headers = {"Accept": accept, "Content-Type": content_type}
         for setting in self.client.configuration.auth_settings().values():
             headers[setting["key"]] = setting["value"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.contract.cluster import Namespace
+from tests.contract.cluster import Namespace, Object
 
 TIMEOUT_S = 120.0
 
@@ -39,6 +39,12 @@ class Kubectl:
         assert done.returncode == 0, done.stderr
         assert warns in done.stderr if warns else done.stderr == ""
         return done.stdout
+
+    def read(self, kind: str, name: str) -> Object:
+        """Give an object as the server has it; it must be there."""
+        found = self.namespace.read(kind, name)
+        assert found is not None
+        return found
 
     def refused(self, *arguments: str, stdin: str = "", code: int = 1) -> str:
         """Give what a command that must fail says."""
