@@ -14,6 +14,7 @@ import pytest
 
 from lab_utils.arrivals import make_schedule
 from lab_utils.errors import InvalidInput, LoadError
+from lab_utils.loadgen import pacer
 from lab_utils.loadgen.pacer import Pacer
 from lab_utils.loadgen.plan import Plan
 from lab_utils.workload import fire, fire_closed
@@ -353,16 +354,19 @@ def test_the_generator_imports_nothing_heavy():
     assert done.stdout == "[]\n"
 
 
-def test_the_pacer_keeps_the_order_and_launches_what_is_overdue_at_once():
+@pytest.mark.parametrize("alarm", [pacer._TimerFd, pacer._Timer], ids=["Linux", "elsewhere"])
+def test_the_pacer_keeps_the_order_and_launches_what_is_overdue_at_once(alarm, monkeypatch):
+    monkeypatch.setattr(pacer, "_TimerFd", alarm)
+
     async def pace():
         launched, done = [], asyncio.Event()
         now_ns = time.perf_counter_ns()
         due_ns = [now_ns - 10**9, now_ns - 1, now_ns + 20_000_000, now_ns + 20_000_001]
-        pacer = Pacer(due_ns, lambda i: launched.append((i, time.perf_counter_ns())), done.set)
-        pacer.start()
+        paced = Pacer(due_ns, lambda i: launched.append((i, time.perf_counter_ns())), done.set)
+        paced.start()
         assert [i for i, _ in launched] == [0, 1]
         await asyncio.wait_for(done.wait(), 5)
-        pacer.stop()
+        paced.stop()
         return due_ns, launched
 
     due_ns, launched = asyncio.run(pace())
@@ -374,9 +378,9 @@ def test_a_stopped_pacer_launches_nothing_more():
     async def pace():
         launched = []
         due_ns = [time.perf_counter_ns(), time.perf_counter_ns() + 30_000_000]
-        pacer = Pacer(due_ns, launched.append, lambda: None)
-        pacer.start()
-        pacer.stop()
+        paced = Pacer(due_ns, launched.append, lambda: None)
+        paced.start()
+        paced.stop()
         await asyncio.sleep(0.05)
         return launched
 
