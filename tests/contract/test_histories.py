@@ -34,3 +34,12 @@ def test_a_pods_or_jobs_history_is_the_recorded_one(past: Past, name: str) -> No
     told = story(rows_about(past.pods.rows, name))
     wanted = story(read_recording(f"20-{name}", scenario.until_s))
     assert differences(told, wanted, without_brief if scenario.brief else list) == {}
+
+
+def test_a_crash_loop_waits_ten_then_twenty_seconds(past: Past) -> None:
+    count = "status.containerStatuses[c].restartCount"
+    rows = [row for row in past.pods.rows if row.kind == "Pod" and row.name == "crash"]
+    at_s = [next(row.t_s for row in rows if row.fields.get(count) == n) for n in (1, 2, 3)]
+    first_s, second_s = at_s[1] - at_s[0], at_s[2] - at_s[1]
+    assert 9 <= first_s <= 16  # Kind: 10.7 s
+    assert 19 <= second_s <= 27  # Kind: 20.9 s

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lab_utils.session import Lab
 from lab_utils.waiting import wait_for
 from tests.contract.cluster import Namespace, Object, condition_of, holds, rolled_out
 from tests.contract.history import Recorder, story
@@ -106,6 +107,16 @@ def test_a_force_deleted_pod_is_gone_at_once(web: Namespace) -> None:
         late=lambda: AssertionError("never killed"),
     )
     assert recorder.differences("06-force-delete", healthy) == {}
+
+
+@pytest.mark.machines
+def test_a_killed_container_is_started_again(lab: Lab, web: Namespace) -> None:
+    recorder = Recorder(web, *KINDS)
+    (pod,) = pods_of(web)
+    lab.backend.signal_container(web.name, pod["metadata"]["name"], "worker", "KILL")
+    web.until("Deployment", "web", holds("Available", "False"))
+    web.until("Deployment", "web", rolled_out)
+    assert recorder.differences("07-kill9", healthy) == {}
 
 
 def test_a_rollout_stuck_past_its_deadline_and_undone(web: Namespace) -> None:
