@@ -142,6 +142,40 @@ def demo(
     typer.echo(json.dumps(found.summary, indent=1) if as_json else "\n".join(found.findings))
 
 
+@app.command()
+def report(
+    page: Annotated[Path, typer.Option(help="File to write.")] = Path("report/learner.html"),
+) -> None:
+    """Write one page from your predictions, verdicts and last runs."""
+    from lab_utils.course import learner, pages
+
+    typer.echo(str(pages.write_learner_page(learner.records(), _kept_runs(), page)))
+
+
+def _kept_runs() -> list[Path]:
+    return [Path(folder) for folder in _lab(None, None).history()["folder"]]
+
+
+classroom = typer.Typer(help="For teachers: what a class has predicted and found.")
+app.add_typer(classroom, name="class")
+
+
+@classroom.callback()
+def _classroom() -> None:
+    """Keep `collect` a command of its own although it is the only one."""
+
+
+@classroom.command()
+def collect(
+    folder: Annotated[Path, typer.Argument(help="With one learner.jsonl per learner.")],
+    page: Annotated[Path, typer.Option(help="File to write.")] = Path("report/class.html"),
+) -> None:
+    """Pool the learners' files into one page and two tables; no names needed."""
+    from lab_utils.course.pages import write_class_page
+
+    typer.echo(str(write_class_page(folder, page)))
+
+
 @app.command("run")
 def run_notebooks(
     notebooks: Annotated[

@@ -4,29 +4,21 @@ Writes `index.html` with its figures inside, the same figures as PNG, the run it
 the folder) and `summary.json`. Replaces a report that is there as a whole; never any other folder.
 """
 
-import base64
-import html
-import io
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from lab_utils import analysis, charts
 from lab_utils.errors import InvalidInput
+from lab_utils.page import draw, render
 from lab_utils.runs import Run
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _MARK = "summary.json"
-_PAGE = Path(__file__).with_name("report.html")
-_MOST_ROWS = 200
 _FIGURES: dict[str, tuple[str, Callable[[Run], Any]]] = {
     "failover": (
         "Every request when it was due, with how long its answer took; a black cross is a request "
@@ -84,7 +76,8 @@ def write_report(
         run.save(partial)
         images = _save_figures(partial, run)
         tables = _tables(run, figures) | ({} if fidelity is None else {_FIDELITY: fidelity})
-        page = _page(title, run, findings, images, tables)
+        said = [*([] if run.validity.valid else [run.validity.text]), *findings]
+        page = render(title, findings=said, figures=images, tables=tables)
         (partial / "index.html").write_text(page, encoding="utf-8")
         (partial / _MARK).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -95,23 +88,13 @@ def write_report(
 
 
 def _save_figures(folder: Path, run: Run) -> dict[str, bytes]:
-    import matplotlib.pyplot as plt
-
     images = {}
-    for name, (_, draw) in _FIGURES.items():
+    for name, (caption, chart) in _FIGURES.items():
         with charts.style():
-            drawn = draw(run)
-            figure = (drawn[0] if isinstance(drawn, list) else drawn).figure
-            images[name] = _png(figure)
-            plt.close(figure)
-        (folder / f"{name}.png").write_bytes(images[name])
+            drawn = chart(run)
+            images[caption] = draw((drawn[0] if isinstance(drawn, list) else drawn).figure)
+        (folder / f"{name}.png").write_bytes(images[caption])
     return images
-
-
-def _png(figure: "Figure") -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=150)
-    return stream.getvalue()
 
 
 _FIDELITY = "What is real and what is emulated"
@@ -141,47 +124,3 @@ def _percentiles(run: Run) -> pd.DataFrame:
     found = [analysis.percentiles(latency_s).assign(of=role) for role, latency_s in groups]
     table = pd.concat(found, ignore_index=True)
     return table[["of", "quantile", "latency_s", "low_s", "high_s", "n"]]
-
-
-def _page(
-    title: str,
-    run: Run,
-    findings: Sequence[str],
-    images: Mapping[str, bytes],
-    tables: Mapping[str, pd.DataFrame],
-) -> str:
-    said = [*([] if run.validity.valid else [run.validity.text]), *findings]
-    listed = "".join(f"<li>{html.escape(finding)}</li>" for finding in said)
-    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
-        findings=f"<h2>Findings</h2><ol>{listed}</ol>" if said else "",
-        figures="".join(_figure_html(name, image) for name, image in images.items()),
-        tables="".join(_table_html(caption, table) for caption, table in tables.items()),
-    )
-
-
-def _figure_html(name: str, image: bytes) -> str:
-    caption = html.escape(_FIGURES[name][0])
-    source = "data:image/png;base64," + base64.b64encode(image).decode()
-    image_html = f'<img alt="{caption}" src="{source}">'
-    return f"<figure>{image_html}<figcaption>{caption}</figcaption></figure>"
-
-
-def _table_html(caption: str, table: pd.DataFrame) -> str:
-    head = "".join(f'<th scope="col">{html.escape(str(column))}</th>' for column in table)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_text(cell))}</td>" for cell in row) + "</tr>"
-        for row in table.head(_MOST_ROWS).to_numpy(dtype=object)
-    )
-    more = f", the first {_MOST_ROWS} of {len(table):,}" if len(table) > _MOST_ROWS else ""
-    caption = f"<caption>{html.escape(caption)}{more}</caption>"
-    table_html = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide" tabindex="0">{table_html}</div>'
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
-    if value is None or value != value:  # nan is not itself
-        return "n/a"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

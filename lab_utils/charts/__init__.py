@@ -6,6 +6,7 @@ predicted is an open diamond, an outage a grey band, a limit a dotted line, and 
 so over its chart.
 """
 
+from lab_utils.charts.classroom import spread, stuck
 from lab_utils.charts.dashboard import dashboard
 from lab_utils.charts.distribution import ccdf, fan_out, histogram
 from lab_utils.charts.latency import parts, timeline
@@ -36,8 +37,10 @@ __all__ = [
     "response",
     "rollout",
     "shares",
+    "spread",
     "staircase",
     "startup",
+    "stuck",
     "style",
     "throughput",
     "timeline",
