@@ -27,6 +27,7 @@ Keep = Callable[[list[str]], list[str]]
 """Leaves out of a field's values what may be missed on either side."""
 Differences = dict[str, tuple[list[str], list[str]]]
 """By object and field: the values here and those of the recording."""
+_ON_ITS_WAY_S = 3.0  # for what the server has done and the watches have not brought yet
 _LIST_KEYS = ("type", "name", "key", "ip")
 _CONDITION = re.compile(r"status\.conditions\[(\w+)\]\.(?:status|reason)")
 _STATE = re.compile(
@@ -76,11 +77,26 @@ class Recorder:
             thread.join(10)
         return self
 
-    def differences(self, recording: str, keep: Keep = list) -> Differences:
-        """Stop, and compare what these kinds went through with a recording of Kind."""
-        told = story(self.stop().rows, self.before)
+    def differences(self, recording: str, keep: Keep = list, about: str = "") -> Differences:
+        """Stop, and compare what these kinds went through with a recording of Kind.
+
+        Args:
+            recording: Its name.
+            keep: Leaves out of a field's values what may be missed on either side.
+            about: Compare only objects and fields with this in their name.
+        """
         rows = [row for row in read_recording(recording) if row.kind in self._kinds]
-        return differences(told, story(rows), keep)
+        wanted = {key: values for key, values in story(rows).items() if about in key}
+
+        def found() -> Differences:
+            told = story(list(self.rows), self.before)
+            return differences({k: v for k, v in told.items() if about in k}, wanted, keep)
+
+        deadline_s = self.now_s() + _ON_ITS_WAY_S
+        while found() and self.now_s() < deadline_s:
+            time.sleep(0.05)
+        self.stop()
+        return found()
 
     def _open(self, kind: str) -> Any:
         cluster = self._namespace.cluster

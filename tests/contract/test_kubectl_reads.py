@@ -30,7 +30,7 @@ def workload(kubectl: Kubectl) -> None:
 
 def test_api_resources_lists_kinds_with_their_short_names(kubectl: Kubectl) -> None:
     listed = [line.split() for line in kubectl("api-resources", "--no-headers").splitlines()]
-    short = {row[0]: row[1] if len(row) == 5 else "" for row in listed}
+    short = {row[0]: row[1] if len(row) == 5 else "" for row in reversed(listed)}  # core first
     assert {name: short.get(name) for name in KINDS} == KINDS
 
 
