@@ -127,6 +127,9 @@ def _resources(holder: Object | None, at: str) -> Iterator[Cause]:
     for side, amounts in (("limits", limits), ("requests", requests)):
         for name in sorted(amounts):
             yield from _amount(name, amounts[name], f"{at}.{side}[{name}]")
+    named = {*limits, *requests}
+    if any(name.startswith("hugepages-") for name in named) and not named & {"cpu", "memory"}:
+        yield causes.forbidden(at, "HugePages require cpu or memory")
     for name in sorted(requests):
         if name in limits:
             yield from _against_limit(name, requests[name], limits[name], f"{at}.requests")

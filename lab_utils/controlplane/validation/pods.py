@@ -49,6 +49,12 @@ def _pod_spec(spec: Object, at: str) -> Iterator[Cause]:
     if spec.get("dnsPolicy") == "None" and not spec.get("dnsConfig", {}).get("nameservers"):
         why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
         yield causes.required(f"{at}.dnsConfig.nameservers", why)
+    if spec.get("hostPID") and spec.get("shareProcessNamespace"):
+        why = "ShareProcessNamespace and HostPID cannot both be enabled"
+        yield causes.invalid(f"{at}.securityContext.shareProcessNamespace", True, why)
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        why = "cannot be set until all schedulingGates have been cleared"
+        yield causes.forbidden(f"{at}.nodeName", why)
     yield from _plain_init_containers(spec, at)
     yield from sleeping_hooks(spec, at)
     # A volume of two kinds counts as none.

@@ -39,7 +39,6 @@ DIFFERENT = {
     "written for objects of the recording": {306, 307, 308, 311, 332, 333, 548, 549, 550},
     "a whole object is quoted, with its fields in another order": {53, 56, 325, 386, 411},
     "a security context is quoted as Kubernetes has it inside": {229},
-    "huge pages, gates and a shared process namespace are taken unchecked": {164, 235, 237},
     "a random name is in the message": {103},
     "the request was shortened when it was recorded": {117, 457},
     "refused one step earlier": {439},
