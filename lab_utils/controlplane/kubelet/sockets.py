@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 _LARGEST_MESSAGE = 32 * 2**20  # the limit of golang.org/x/net/websocket, which a kubelet uses
-_PING_S = 15.0
+_PING_S = 5.0  # as often as kubectl does
 _NO_SPDY = (
     "this server speaks WebSocket and not {}; use kubectl 1.31 or newer, "
     "without KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false or KUBECTL_PORT_FORWARD_WEBSOCKETS=false"
