@@ -258,6 +258,28 @@ def hangs() -> pd.DataFrame:
     )  # fmt: skip
 
 
+def guesses() -> pd.DataFrame:
+    """Simulate twelve learners whose predictions are off by a factor of two, give or take."""
+    random, rows = np.random.default_rng(1), []
+    for check, measured in (("00.1", 4.5), ("01.4", 103), ("02.3", 480), ("07.3", 7), ("07.6", 30)):
+        predicted = measured * np.exp(random.normal(0, 0.7, 12))
+        factors = np.exp(np.abs(np.log(predicted / measured)))
+        rows += [(check, *pair, measured) for pair in zip(predicted, factors, strict=True)]
+    return pd.DataFrame(rows, columns=["check", "predicted", "off_by", "measured"])
+
+
+def verdicts() -> pd.DataFrame:
+    """Make up a class of twelve on its way through notebook 07."""
+    return pd.DataFrame(
+        {
+            "check": [f"07.{place}" for place in range(1, 9)],
+            "passed": [12, 11, 11, 9, 8, 5, 3, 2],
+            "failed": [0, 1, 0, 2, 0, 3, 0, 0],
+            "unknown": [0, 0, 0, 0, 2, 1, 0, 0],
+        }
+    )
+
+
 TAILS = {
     "one server": lambda: queued(20_000, 8.0, Server()),
     "two servers": lambda: queued(20_000, 16.0, Server(slots=2)),
@@ -412,6 +434,17 @@ PICTURES = [
         "dashboard", "What does a run say, all at once?",
         "Timeline, rates, histogram, tail, parts, shares and usage of one run on one sheet",
         MEASURED, lambda run: charts.dashboard(run),
+    ),
+    Picture(
+        "spread", "How good were a class's predictions?",
+        "Every prediction over what was measured, one row per check, on a logarithmic axis with "
+        "the band of a factor of two",
+        SIMULATED, lambda _: charts.spread(guesses()),
+    ),
+    Picture(
+        "stuck", "Where is a class stuck?",
+        "A bar per check: how many learners have passed it, failed it, or got no verdict",
+        SIMULATED, lambda _: charts.stuck(verdicts()),
     ),
 ]  # fmt: skip
 
