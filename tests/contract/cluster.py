@@ -18,7 +18,7 @@ from lab_utils.waiting import wait_for
 JSON = "application/json"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-SEEN_WITHIN_S = 30.0
+SEEN_WITHIN_S = 60.0
 Object = dict[str, Any]
 
 

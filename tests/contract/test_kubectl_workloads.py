@@ -52,6 +52,15 @@ def history_of(kubectl: Kubectl) -> list[str]:
     return lines
 
 
+def test_a_stuck_rollout_is_followed_to_its_deadline(kubectl: Kubectl) -> None:
+    absent = container(image="registry.invalid/absent:1")
+    kubectl.namespace.create(deployment("stuck", absent, progressDeadlineSeconds=2))
+    refused = kubectl.refused("rollout", "status", "deploy/stuck", "--timeout=60s")
+    assert refused == 'error: deployment "stuck" exceeded its progress deadline\n'
+    shown = kubectl("get", "pods", "-l", "app=stuck", "--no-headers")
+    assert shown.split()[2] in ("ErrImagePull", "ImagePullBackOff")
+
+
 def test_a_rollout_is_paused_changed_and_resumed(kubectl: Kubectl) -> None:
     assert kubectl("rollout", "pause", "deploy/web") == "deployment.apps/web paused\n"
     assert "already paused" in kubectl.refused("rollout", "pause", "deploy/web")
@@ -100,6 +109,7 @@ def test_logs_are_followed_to_the_end_of_the_pod(kubectl: Kubectl) -> None:
     kubectl.namespace.create(pod("short", container("python", "-c", code), restartPolicy="Never"))
     kubectl.namespace.until("Pod", "short", has_phase("Running"))
     assert kubectl("logs", "-f", "short") == "first\nlast\n"
+    assert kubectl("logs", "-f", "-l", "app=short", "--tail=1") == "last\n"
 
 
 def has_restarted(one: Object) -> bool:
