@@ -130,6 +130,25 @@ def doctor(backend: Backend = None, name: Name = None, as_json: AsJson = False) 
 
 
 @app.command()
+def bundle(
+    file: Annotated[Path, typer.Argument(help="The bundle.")] = Path("lab-bundle.tar"),
+    load: Annotated[bool, typer.Option("--load", help="Use a bundle that is there.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Part to leave out; may be given more than once.")
+    ] = None,
+) -> None:
+    """Pack the lab for machines without internet, or (--load) use such a bundle there."""
+    from lab_utils.bundle.load import load_bundle
+    from lab_utils.bundle.make import make_bundle
+    from lab_utils.settings import load_settings
+
+    if load:
+        typer.echo("\n".join(load_bundle(load_settings(), file)))
+    else:
+        typer.echo(str(make_bundle(load_settings(), file, without or ())))
+
+
+@app.command()
 def demo(
     report: Annotated[Path, typer.Option(help="Folder to write.")] = Path("report"),
     backend: Annotated[str, typer.Option(help="kind or embedded.")] = "embedded",

@@ -39,6 +39,15 @@ def build(backend: Backend, settings: Settings, tag: str, progress: Progress) ->
         InvalidInput: The tag cannot be used.
         ImageError: The build failed; says where and why.
     """
+    return backend.build_image(recipe(settings, tag), progress)
+
+
+def recipe(settings: Settings, tag: str) -> Build:
+    """Say what an image of the lab is built from.
+
+    Raises:
+        InvalidInput: The tag cannot be used.
+    """
     check_tag(tag)
     if tag == LOAD:
         context, base = project_root() / "lab_utils", WORKER
@@ -47,8 +56,7 @@ def build(backend: Backend, settings: Settings, tag: str, progress: Progress) ->
         context, base = project_root() / "worker", settings.base_image
         dockerfile = context / "Dockerfile"
     wanted = Build(context, dockerfile, tag, {"BASE_IMAGE": base})
-    named = replace(wanted, content_tag=f"{tag}-{content_hash(wanted)}")
-    return backend.build_image(named, progress)
+    return replace(wanted, content_tag=f"{tag}-{content_hash(wanted)}")
 
 
 def content_hash(wanted: Build) -> str:

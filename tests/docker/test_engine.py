@@ -12,6 +12,8 @@ from lab_utils.backends.base import Build
 from lab_utils.backends.context import ContextBackend
 from lab_utils.backends.engine import connect, probe
 from lab_utils.backends.kind import KindBackend
+from lab_utils.bundle import make
+from lab_utils.bundle.load import load_bundle
 from lab_utils.errors import ImageError
 from lab_utils.manifests import read
 from lab_utils.settings import load_settings, project_root
@@ -166,3 +168,17 @@ def test_a_base_image_that_cannot_be_had_is_told_with_what_to_do(engine, tmp_pat
 def test_an_image_that_was_not_built_cannot_be_pushed(engine):
     with pytest.raises(ImageError, match=r"Build it first: lab\.build_image\('nobody:1'\)"):
         docker_build.push(engine, "nobody:1", "127.0.0.1:1/nobody:1", lambda line: None)
+
+
+def test_a_bundles_images_come_back_into_an_engine(built, engine, tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    settings = load_settings(state_dir=tmp_path)
+    monkeypatch.setattr(make, "project_files", list)
+    left_out = set(make.PARTS) - {"lab-images"}
+    bundle = make.make_bundle(settings, tmp_path / "b.tar", left_out)
+    tags = [image.tag for image in built.values()]
+    for tag in tags:
+        engine.images.remove(tag, force=True)
+    (said,) = load_bundle(settings, bundle)
+    assert said == f"lab-images: {', '.join(tags)} in Docker"
+    assert engine.images.get(tags[0]).id == built["worker"].digest

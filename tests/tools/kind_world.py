@@ -129,6 +129,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer([{"Id": identity} for identity, _ in self.server.nodes.values()])
         elif match := re.fullmatch(r"/containers/(\w+)/json", path):
             self._answer(self._inspect(match[1]))
+        elif path == "/images/json":
+            self._answer([self.server.image] if self.server.image else [])
         elif path.startswith("/images/") and self.server.image:
             self._answer(self.server.image)
         else:
