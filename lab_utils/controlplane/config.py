@@ -6,7 +6,7 @@ and keys are files of their own.
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,10 @@ class ClusterConfig:
 
     @classmethod
     def load(cls, path: Path) -> "ClusterConfig":
-        """Read what save() wrote."""
-        raw: dict[str, Any] = json.loads(path.read_text())
+        """Read what save() wrote, be it of another version: settings unknown here are left out."""
+        known = {setting.name for setting in fields(cls)}
+        saved = json.loads(path.read_text())
+        raw: dict[str, Any] = {name: value for name, value in saved.items() if name in known}
         raw["nodes"] = tuple(NodeConfig(**node) for node in raw["nodes"])
         raw["host_ports"] = {int(node): host for node, host in raw["host_ports"].items()}
         return cls(**raw)

@@ -1,0 +1,21 @@
+"""What the processes of a cluster agree on, kept in a file."""
+
+import json
+from pathlib import Path
+
+from lab_utils.controlplane.config import ClusterConfig, NodeConfig
+
+CONFIG = ClusterConfig("lab", "run", (NodeConfig("lab-worker", 1),), {30080: 0})
+
+
+def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+    CONFIG.save(tmp_path / "config.json")
+    assert ClusterConfig.load(tmp_path / "config.json") == CONFIG
+
+
+def test_the_file_of_another_version_can_still_be_read(tmp_path: Path) -> None:
+    """Or a cluster could neither be ended nor started after an upgrade."""
+    path = tmp_path / "config.json"
+    CONFIG.save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"gone_since": 1}))
+    assert ClusterConfig.load(path) == CONFIG
