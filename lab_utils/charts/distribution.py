@@ -1,5 +1,6 @@
 """Charts of how latencies are spread, and of what a tail does to those who need many answers."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ from lab_utils.charts.looks import (
     draw_limit_at,
     draw_predicted_x,
     draw_prediction,
+    given,
     label_at_end,
     look_at,
     new_axes,
@@ -58,7 +60,7 @@ def histogram(run: Run, *, predicted: float | None = None, ax: Axes | None = Non
         ax.axvline(value, color="black", lw=1.2, ls=("-", "--")[row])
         text = f"p{100 * line['quantile']:.0f}: {value:.0f} ms ({span})"
         write_beside(ax, (value, value), 0.98 - 0.1 * row, text)
-    if predicted is not None:
+    if predicted is not None and math.isfinite(predicted):
         draw_predicted_x(ax, predicted * 1e3)
     ax.set_xlabel("Request latency (ms)")
     ax.set_ylabel("Requests")
@@ -118,7 +120,7 @@ def ccdf(
     )  # fmt: skip
     if slo_s is not None:
         draw_limit_at(ax, slo_s * 1e3, f"SLO {slo_s * 1e3:.0f} ms")
-    if predicted is not None:
+    if predicted is not None and math.isfinite(predicted):
         draw_prediction(ax, predicted * 1e3, 1.0, label=f"predicted p99 {predicted * 1e3:.0f} ms")
     ax.set_yticks([100, 10, 1, 0.1, 0.01], ["100", "10", "1", "0.1", "0.01"])
     ax.minorticks_off()
@@ -179,7 +181,7 @@ def fan_out(
         band = wilson_band(int(row["slow"]), int(row["requests"]))
         error = [[100 * (band.value - band.low)], [100 * (band.high - band.value)]]
         ax.errorbar(row["fan_out"], 100 * band.value, error, fmt="o", color="#0072B2", capsize=3)
-    for size, share in (predicted or {}).items():
+    for size, share in given(predicted).items():
         draw_prediction(ax, size, 100 * share)
     ax.set_xlim(0, n[-1] * 1.04 + 0.5)
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.0))

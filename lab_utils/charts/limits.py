@@ -10,6 +10,7 @@ from lab_utils.charts.looks import (
     BAND,
     count,
     draw_prediction,
+    given,
     legend_once,
     new_axes,
     pick,
@@ -57,7 +58,7 @@ def staircase(
     ax.plot(
         1e3 * medians.index.to_numpy(), medians, "_", color="black", ms=16, mew=2.2, label="median"
     )
-    for work, latency_s in (predicted or {}).items():
+    for work, latency_s in given(predicted).items():
         draw_prediction(ax, 1e3 * work, 1e3 * latency_s)
     ax.set_xlim(0, work_ms[-1])
     ax.set_ylim(0, None)
@@ -102,7 +103,7 @@ def startup(
     ax.fill_between(x, 0.7 * line, 1.3 * line, color=BAND, alpha=0.5, lw=0, label="± 30 %")
     ax.plot(x, line, color="black", lw=1.2, label=f"{cpu_s:.2f} CPU-s / limit")
     ax.plot(1 / known["limit_cores"], known["startup_s"], "o", color="#0072B2", label="starts")
-    for limit, took_s in (predicted or {}).items():
+    for limit, took_s in given(predicted).items():
         draw_prediction(ax, 1 / limit, took_s)
     limits = sorted(set(known["limit_cores"]))
     ax.set_xticks([1 / limit for limit in limits], [f"1/{1e3 * limit:.0f}m" for limit in limits])

@@ -2,11 +2,11 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -17,6 +17,7 @@ from lab_utils.errors import InvalidInput
 from lab_utils.runs import Run
 from lab_utils.theory import Band
 
+K = TypeVar("K")
 EVERYONE = "#4D4D4D"
 FAILED = "black"
 _STYLESHEET = Path(__file__).parents[1] / "lab.mplstyle"
@@ -250,6 +251,11 @@ def legend_once(ax: Axes, **options: Any) -> None:
     handles, labels = ax.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     ax.legend(once.values(), once.keys(), **options)
+
+
+def given(predicted: Mapping[K, float] | None) -> dict[K, float]:
+    """Give the predictions that were made: a learner may have left some out (None or NaN)."""
+    return {key: value for key, value in (predicted or {}).items() if math.isfinite(value)}
 
 
 def draw_prediction(ax: Axes, x: float, y: float, *, label: str = "predicted") -> None:

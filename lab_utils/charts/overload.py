@@ -14,6 +14,7 @@ from lab_utils.charts.looks import (
     draw_limit,
     draw_prediction,
     end_of,
+    given,
     label_at_end,
     look_at,
     mark_faults,
@@ -116,11 +117,11 @@ def load_curve(
             marker=look.marker,
         )  # fmt: skip
         ends.append((float(mine["goodput_rps"].iloc[-1]), str(name), look.color))
-    for offered, good in (predicted or {}).items():
+    for offered, good in given(predicted).items():
         draw_prediction(ax, offered, good)
     ax.set_xlim(0, right)
     top = max(float(known["goodput_rps"].max()), capacity_rps or 0.0)
-    ax.set_ylim(0, max(top, *(predicted or {0: 0.0}).values()) * 1.2)
+    ax.set_ylim(0, max(top, 0.0, *given(predicted).values()) * 1.2)
     if capacity_rps is not None:
         draw_limit(ax, capacity_rps, f"capacity {capacity_rps:.3g}/s")
     label_at_end(ax, ends)
@@ -171,7 +172,7 @@ def amplification(
     ax.errorbar(
         100 * known["failing"], known["attempts"], error, fmt="o", color="#0072B2", capsize=3
     )
-    for share, value in (predicted or {}).items():
+    for share, value in given(predicted).items():
         draw_prediction(ax, 100 * share, value)
     ax.set_xlim(0, 100)
     ax.set_ylim(0, max(float(known["attempts"].max()), *(end[0] for end in ends)) * 1.12)

@@ -12,6 +12,7 @@ from lab_utils.charts.looks import (
     BAND,
     EVERYONE,
     draw_prediction,
+    given,
     label_at_end,
     legend_once,
     look_at,
@@ -80,10 +81,10 @@ def response(
             label="trace twin",
         )  # fmt: skip
     ax.plot(known["rho"], 1e3 * known["mean_s"], "o", color="#0072B2", label="measured")
-    for at, mean_s in (predicted or {}).items():
+    for at, mean_s in given(predicted).items():
         draw_prediction(ax, at, 1e3 * mean_s)
     shown = known[[c for c in ("mean_s", "twin_s", "high_s") if c in known]].max().max()
-    ax.set_ylim(0, 1.15e3 * max(float(shown), *(predicted or {0: 0.0}).values()))
+    ax.set_ylim(0, 1.15e3 * max(float(shown), 0.0, *given(predicted).values()))
     ax.set_xlim(0, 1)
     ax.set_xlabel("Utilisation of the slots")
     ax.set_ylabel("Mean response (ms)")
@@ -133,9 +134,9 @@ def throughput(
         ax.plot(users, fitted, color=EVERYONE, lw=1.2, ls="--")
         ends.append((fitted[-1], "scalability law", EVERYONE))
     ax.plot(known["users"], known["rps"], "o", color="#0072B2")
-    for n, rps in (predicted or {}).items():
+    for n, rps in given(predicted).items():
         draw_prediction(ax, n, rps)
-    top = max(max(bound), float(known["rps"].max()), *(predicted or {0: 0.0}).values())
+    top = max(max(bound), float(known["rps"].max()), 0.0, *given(predicted).values())
     ax.set_xlim(0, users[-1])
     ax.set_ylim(0, top * 1.15)
     knee = closed_loop_knee(service_s, think_s, servers)
@@ -184,7 +185,7 @@ def batching(
     below.plot(sizes, [1e3 * batch_s(b, fixed_s, per_item_s) for b in sizes], color="black", lw=1.2)
     above.plot(known["size"], known["rps"], "o", color="#0072B2")
     below.plot(known["size"], 1e3 * known["batch_s"], "o", color="#0072B2")
-    for size, rps in (predicted or {}).items():
+    for size, rps in given(predicted).items():
         draw_prediction(above, size, rps)
     for ax in (above, below):
         ax.set_ylim(0, ax.get_ylim()[1] * 1.08)
@@ -246,7 +247,7 @@ def fleet(
     if measured is not None:
         real = pick(measured, "workers", "policy", "mean_s")
         ax.plot(real["workers"], 1e3 * real["mean_s"], "x", color="black", ms=8, mew=1.6)
-    for size, mean_s in (predicted or {}).items():
+    for size, mean_s in given(predicted).items():
         draw_prediction(ax, size, 1e3 * mean_s)
     limit_ms = 1e3 * two_choices_response_s(rho, service_s)
     ax.axhline(limit_ms, color="black", ls=":", lw=1.2)
@@ -255,7 +256,7 @@ def fleet(
         xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=9, va="top",
         bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
     )  # fmt: skip
-    ax.set_ylim(0, 1.1e3 * max(float(known["mean_s"].max()), *(predicted or {0: 0.0}).values()))
+    ax.set_ylim(0, 1.1e3 * max(float(known["mean_s"].max()), 0.0, *given(predicted).values()))
     label_at_end(ax, ends)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.set_xlabel("Workers of the fleet")

@@ -10,6 +10,7 @@ from lab_utils.charts.looks import (
     add_footnote,
     count,
     draw_prediction,
+    given,
     look_of,
     name_of,
     new_axes,
@@ -39,7 +40,7 @@ def shares(
     Returns:
         The axes.
     """
-    ax = new_axes(ax)
+    ax, mine = new_axes(ax), given(predicted)
     found = analysis.shares(run.requests, by=by)
     if found.empty:
         return say_empty(ax, "No request of this run was answered.")
@@ -56,8 +57,8 @@ def shares(
             text, (at, 100 * row["share"]), (11, 0), textcoords="offset points", va="center",
             bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
         )  # fmt: skip
-        if predicted and name in predicted:
-            draw_prediction(ax, at - 0.15, 100 * predicted[str(name)])
+        if name in mine:
+            draw_prediction(ax, at - 0.15, 100 * mine[str(name)])
     ax.set_xticks(range(len(found)), [name_of(str(name)) for name in found.index])
     ax.set_xlim(-0.5, len(found) - 0.2)
     ax.set_ylim(0, max(100 * found["share"].max(), high) * 1.25)
@@ -91,7 +92,7 @@ def availability(
     Returns:
         The axes.
     """
-    ax = new_axes(ax)
+    ax, mine = new_axes(ax), given(predicted)
     found = {name: analysis.availability(run.requests) for name, run in runs.items()}
     found = {name: band for name, band in found.items() if band.value == band.value}
     if not found:
@@ -108,14 +109,14 @@ def availability(
             text, (at, failed[at] + above[at]), (0, 5), textcoords="offset points", ha="center",
             fontsize=9,
         )  # fmt: skip
-        if predicted and name in predicted:
-            draw_prediction(ax, at + 0.33, 100 * predicted[name])
-            top = max(top, 100 * predicted[name])
+        if name in mine:
+            draw_prediction(ax, at + 0.33, 100 * mine[name])
+            top = max(top, 100 * mine[name])
     ax.set_xticks(range(len(found)), list(found))
     ax.set_ylim(0, top * 1.25)
     ax.set_ylabel("Failed requests (%)")
     total = sum(len(run.requests) for run in runs.values())
-    hint = "; diamond: predicted" if predicted else ""
+    hint = "; diamond: predicted" if mine else ""
     set_title(ax, f"{_say_availability(found)} ({count(total)}{hint})", *runs.values())
     return ax
 

@@ -171,3 +171,10 @@ def test_throughput_shows_bound_knee_and_law():
     assert "knee 10" in texts(ax)
     assert "scalability law" in texts(ax)
     assert "the law peaks at 31.3" in texts(ax)
+
+
+def test_a_prediction_that_was_not_made_is_not_drawn():
+    points = pd.DataFrame({"rho": [0.5, 0.8], "mean_s": [0.21, 0.52]})
+    ax = charts.response(points, service_s=0.1, predicted={0.8: float("nan")})
+    assert "predicted" not in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert np.isfinite(ax.get_ylim()).all()
