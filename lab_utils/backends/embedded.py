@@ -250,7 +250,15 @@ FIDELITY = (
         "volumes", False, "folders of this machine; at their mountPaths for a container's Python"
     ),
     Fidelity("NetworkPolicy", False, "stored, not enforced"),
-    Fidelity("memory limit", False, "resident size is watched; over the limit it is killed"),
+    Fidelity(
+        "memory limit",
+        False,
+        "size is watched, killed when over it; with a delegated cgroup v2 by the kernel",
+    ),
     Fidelity("pod addresses", True, "each pod has an address of its own in 127.0.0.0/8"),
-    Fidelity("CPU limit", False, "stopped by SIGSTOP once its share of 100 ms is used up"),
+    Fidelity(
+        "CPU limit",
+        False,
+        "SIGSTOP once its share of 100 ms is used up; with a delegated cgroup v2 by the kernel",
+    ),
 )

@@ -18,6 +18,7 @@ from lab_utils.controlplane.kubelet.api import make_kubelet_app
 from lab_utils.controlplane.kubelet.client import ApiClient
 from lab_utils.controlplane.kubelet.events import Recorder
 from lab_utils.controlplane.kubelet.images import ImageStore
+from lab_utils.controlplane.kubelet.kernelgroup import find_tree
 from lab_utils.controlplane.kubelet.kubelet import Kubelet
 from lab_utils.controlplane.kubelet.node import KUBELET_PORT, Addresses, Node, capacity
 from lab_utils.controlplane.kubelet.runtime import Runtime
@@ -39,7 +40,11 @@ async def run_kubelet(layout: Layout, config: ClusterConfig, name: str) -> None:
     node = next(node for node in config.nodes if node.name == name)
     addresses = Addresses(endpoint.octet, node.index)
     client = ApiClient.of_node(layout, endpoint.port, name)
-    images, runtime, recorder = ImageStore(layout, name), Runtime(), Recorder(client, name)
+    images, runtime, recorder = (
+        ImageStore(layout, name),
+        Runtime(find_tree(f"lab-{config.run_id}-{name}")),
+        Recorder(client, name),
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGCONT, runtime.thaw)
     folder = layout.node(name) / "pods"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

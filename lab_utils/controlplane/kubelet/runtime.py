@@ -17,13 +17,19 @@ import tempfile
 import termios
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 from lab_utils.controlplane.kubelet import proc
 from lab_utils.controlplane.kubelet.cgroup import MARK, Cgroup, Limits
+from lab_utils.controlplane.kubelet.kernelgroup import (
+    KernelCgroup,
+    enter,
+    make_group,
+    remove_empty,
+)
 from lab_utils.controlplane.kubelet.limiter import Limiter
 from lab_utils.controlplane.kubelet.logs import LogWriter
 from lab_utils.controlplane.kubelet.stdio import Stdio, shell_code
@@ -63,6 +69,8 @@ class Launch:
     """Ports by the names that probes and hooks may use."""
     localize: Callable[[str], str] = str
     """Translates the paths in an argument to this machine's."""
+    group: Path = Path()
+    """Where its cpu.stat is: set when it is started."""
     stdin: bool = False
     """Keeps its input open for whoever attaches."""
     tty: bool = False
@@ -85,10 +93,16 @@ class Container:
 
 
 class Runtime:
-    """Starts and ends the containers of one node; use from the event loop's thread only."""
+    """Starts and ends the containers of one node; use from the event loop's thread only.
 
-    def __init__(self) -> None:
+    Args:
+        tree: The kernel's control group for those of the containers (kernelgroup.find_tree); None
+            where there is none.
+    """
+
+    def __init__(self, tree: Path | None = None) -> None:
         proc.adopt_orphans()
+        self._tree = tree
         self._limiter = Limiter()
         self._limiter.start()
         self._containers: dict[str, Container] = {}
@@ -100,11 +114,13 @@ class Runtime:
         Raises:
             StartError: Its command is not there or cannot be executed.
         """
-        identity, folder = secrets.token_hex(32), launch.folder / "cgroup"
-        folder.mkdir(parents=True, exist_ok=True)
+        identity = secrets.token_hex(32)
+        launch = replace(launch, group=self._make_group(identity, launch))
         stdio = Stdio.terminal() if launch.tty else Stdio.pipes(stdin=launch.stdin)
         process = _spawn(launch, identity, launch.argv, stdio, _START)
-        cgroup = Cgroup(identity, process.pid, launch.limits, folder, time.monotonic_ns())
+        account = Cgroup if self._tree is None else KernelCgroup
+        limits, group = launch.limits, launch.group
+        cgroup = account(identity, process.pid, limits, group, time.monotonic_ns())
         cgroup.publish()
         log = LogWriter(launch.log, cast(int, stdio.stdout))
         container = Container(identity, launch, cgroup, process, stdio, log)
@@ -112,6 +128,17 @@ class Runtime:
         self._own.add(process.pid)
         self._limiter.add(cgroup)
         return container
+
+    def _make_group(self, identity: str, launch: Launch) -> Path:
+        """Make the folder in which a container finds its cpu.stat."""
+        if self._tree is not None:
+            try:
+                return make_group(self._tree, identity, launch.limits)
+            except OSError as exc:
+                raise StartError(f"{_START}unable to apply cgroup configuration: {exc}") from exc
+        group = launch.folder / "cgroup"
+        group.mkdir(parents=True, exist_ok=True)
+        return group
 
     def has_ended(self, container: Container) -> bool:
         """Look whether a container's main process has ended; whatever it left behind is killed."""
@@ -127,7 +154,9 @@ class Runtime:
         return container.exit_code is not None
 
     def reap_orphans(self) -> None:
-        """Collect ended processes that containers left to this one."""
+        """Collect ended processes that containers left to this one, and their control groups."""
+        if self._tree is not None:
+            remove_empty(self._tree)
         for pid in set(proc.children(os.getpid())) - self._own:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
@@ -207,6 +236,10 @@ class Runtime:
             self.kill(container)
         await poll_until(lambda: all(map(self.has_ended, list(self._containers.values()))))
         self._limiter.stop()
+        if self._tree is not None:
+            remove_empty(self._tree)
+            with contextlib.suppress(OSError):
+                self._tree.rmdir()
 
 
 async def exit_of(process: "subprocess.Popen[bytes]") -> int:
@@ -229,7 +262,7 @@ def _spawn(
     launch: Launch, mark: str, argv: Sequence[str], stdio: Stdio, refusal: str
 ) -> "subprocess.Popen[bytes]":
     """Start a process of a container, marked as such; refusal is how runc begins to say no."""
-    env = {**launch.env, MARK: mark, "CGROUP_ROOT": str(launch.folder / "cgroup")}
+    env = {**launch.env, MARK: mark, "CGROUP_ROOT": str(launch.group)}
     stdin, stdout, stderr = stdio.theirs
     try:
         return subprocess.Popen(
@@ -240,7 +273,7 @@ def _spawn(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_take_terminal if stdio.is_terminal else die_with_parent,
+            preexec_fn=_preparation(launch.group, is_terminal=stdio.is_terminal),
         )
     except (OSError, ValueError) as exc:
         stdio.close()
@@ -249,10 +282,17 @@ def _spawn(
         stdio.started()
 
 
-def _take_terminal() -> None:
-    """Make standard input the terminal of the new session, so that Ctrl-C and job control work."""
-    die_with_parent()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+def _preparation(group: Path, *, is_terminal: bool) -> Callable[[], None]:
+    """Give what a new process does between fork and exec."""
+
+    def prepare() -> None:
+        die_with_parent()
+        if (group / "cgroup.procs").exists():
+            enter(group)
+        if is_terminal:  # so that Ctrl-C and job control work
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    return prepare
 
 
 def _why(command: str, exc: OSError | ValueError, cwd: Path) -> str:
