@@ -15,6 +15,7 @@ from lab_utils.controlplane.processes import clean_environment, signal_marked, s
 from lab_utils.controlplane.status import ApiError, not_found
 
 _RESTART_S = 1.0  # RestartSec of kubelet.service in Kind's node image
+_BOOT_S = 2.4  # from `docker start` to a node's first words: systemd, containerd, the kubelet
 _log = logging.getLogger(__name__)
 
 
@@ -81,9 +82,11 @@ class Supervisor:
     def start(self, name: str) -> None:
         """Switch a node on, or thaw it."""
         self._thaw(name)
+        boot_s = _BOOT_S if name in self._off else 0.0
         self._off.discard(name)
         if name not in self._keepers or self._keepers[name].done():
-            self._keepers[name] = asyncio.create_task(self._keep_running(self._nodes[name]))
+            keeper = self._keep_running(self._nodes[name], boot_s)
+            self._keepers[name] = asyncio.create_task(keeper)
 
     def stop(self, name: str) -> None:
         """Cut the power: the kubelet and every process of its pods are gone at once."""
@@ -108,9 +111,12 @@ class Supervisor:
     def _mark(self, name: str) -> str:
         return f"{self._config.run_id}/{name}"
 
-    async def _keep_running(self, node: NodeConfig) -> None:
+    async def _keep_running(self, node: NodeConfig, boot_s: float) -> None:
+        await asyncio.sleep(boot_s)
         while node.name not in self._off:
             kubelet = self._kubelets[node.name] = self._spawn(node)
+            if node.name in self._frozen:  # it was while it booted
+                kubelet.send_signal(signal.SIGSTOP)
             await self._exit_of(node.name, kubelet)
             sweep(NODE_MARK, self._mark(node.name))  # pods never outlive their kubelet here
             if node.name not in self._off:

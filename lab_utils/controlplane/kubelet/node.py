@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import shutil
+import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ KUBELET_PORT = 10250
 _NODES = "/api/v1/nodes"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+_THAWED_S = 1.0  # a timer that is so late was frozen
 _ENOUGH_MEMORY = "kubelet has sufficient memory available"
 _CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", _ENOUGH_MEMORY),
@@ -73,8 +75,20 @@ class Node:
         self._boot = str(uuid.uuid4())
 
     async def keep_status(self) -> None:
-        """Register, then compare and correct the status until cancelled."""
-        await _keep(self._sync, self._config.node_status_update_s)
+        """Register, then compare and correct the status until cancelled.
+
+        A kubelet compares with the Node that its watch last showed. Just thawed, it has not seen
+        what was said about it meanwhile, and says nothing: the next look is a period later.
+        """
+        period_s = self._config.node_status_update_s
+        late_s = 0.0
+        while True:
+            if late_s < _THAWED_S:
+                with contextlib.suppress(ApiError, *UNREACHABLE):
+                    await self._sync()
+            began_s = time.monotonic()
+            await asyncio.sleep(period_s)
+            late_s = time.monotonic() - began_s - period_s
 
     async def keep_lease(self) -> None:
         """Renew the Lease until cancelled."""

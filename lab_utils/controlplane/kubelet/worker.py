@@ -30,6 +30,7 @@ from lab_utils.controlplane.status import Object
 from lab_utils.controlplane.timestamps import parse_rfc3339, rfc3339, utc_now
 
 _SYNC_S = 60.0  # the kubelet's syncFrequency: how late a changed ConfigMap reaches a file
+_CLEAN_UP_S = 0.5  # from a pod's end to its removal, as recorded: volumes, network, cgroup
 _SANDBOX_RETRY_S = 10.0
 _DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
@@ -103,6 +104,8 @@ class PodWorker:
             while not self._report.is_to_go:
                 await self._wake.wait()
                 self._wake.clear()
+            if self._ip:
+                await poll_until(lambda: self._report.gone, _CLEAN_UP_S)
             await self._report.delete()
         finally:
             self.probes.stop()
