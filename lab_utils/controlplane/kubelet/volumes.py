@@ -3,7 +3,8 @@
 Nothing can be mounted without root. A Python container finds its volumes at their mountPaths all
 the same (container/sitecustomize.py). For all others the kubelet writes the folder of the volume
 where command, arguments or environment name a path at or below a mountPath; the same goes for
-absolute paths that exist in the image. readOnly is not enforced. A volume's files change all at
+absolute paths that exist in the image. readOnly is not enforced. There is no service account token:
+without RBAC a real one lets a pod do no more than look around. A volume's files change all at
 once, as on a real node: each name leads through `..data`, a link to a folder that is never changed.
 """
 
