@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from lab_utils import analysis
 from lab_utils.charts.looks import (
     BAND,
     EVERYONE,
+    Look,
     add_footnote,
     count,
     draw_limit_at,
@@ -19,6 +21,7 @@ from lab_utils.charts.looks import (
     draw_prediction,
     given,
     label_at_end,
+    legend_once,
     look_at,
     new_axes,
     pick,
@@ -104,30 +107,17 @@ def ccdf(
     ax.set_yscale("log")
     ax.set_xlim(0, right)
     for position, (name, known) in enumerate(samples.items()):
-        look = look_at(position)
-        at = _curve_ranks(known.size)
-        times_ms, above = np.r_[0, known[at - 1]], 100 * np.r_[1, 1 - at / known.size]
-        ax.plot(times_ms, above, color=look.color, ls=look.line, label=name, ds="steps-post")
+        _draw_tail(ax, known, look_at(position), name)
         if theory and name in theory:
             times_ms = np.linspace(0, right, 300)
             exceeds = [100 * theory[name](t_ms / 1e3) for t_ms in times_ms]
-            label = "theory" if position == 0 else None
-            ax.plot(times_ms, exceeds, color="black", lw=0.8, zorder=1.8, label=label)
-    ax.axhline(1, color="black", lw=0.8, ls=":")
-    ax.annotate(
-        "p99", (1.0, 1), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-        va="center", fontsize=9,
-    )  # fmt: skip
+            ax.plot(times_ms, exceeds, color="black", lw=0.8, zorder=1.8, label="theory")
     if slo_s is not None:
         draw_limit_at(ax, slo_s * 1e3, f"SLO {slo_s * 1e3:.0f} ms")
     if predicted is not None and math.isfinite(predicted):
         draw_prediction(ax, predicted * 1e3, 1.0, label=f"predicted p99 {predicted * 1e3:.0f} ms")
-    ax.set_yticks([100, 10, 1, 0.1, 0.01], ["100", "10", "1", "0.1", "0.01"])
-    ax.minorticks_off()
-    ax.set_ylim(np.clip(50 / most, 0.005, 0.5), 150)
-    ax.set_xlabel("Request latency (ms)")
-    ax.set_ylabel("Answers that took longer (%)")
-    ax.legend(loc="upper right")
+    _label_tails(ax, lowest=float(np.clip(50 / most, 0.005, 0.5)))
+    legend_once(ax, loc="upper right")
     p99_ms = {
         name: float(analysis.percentiles(known, (0.99,))["latency_s"].iloc[0])
         for name, known in samples.items()
@@ -137,7 +127,26 @@ def ccdf(
     return ax
 
 
-def _curve_ranks(n: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _draw_tail(ax: Axes, known_ms: NDArray[np.float64], look: Look, name: str) -> None:
+    at = _curve_ranks(known_ms.size)
+    times_ms, above = np.r_[0, known_ms[at - 1]], 100 * np.r_[1, 1 - at / known_ms.size]
+    ax.plot(times_ms, above, color=look.color, ls=look.line, label=name, ds="steps-post")
+
+
+def _label_tails(ax: Axes, lowest: float) -> None:
+    ax.axhline(1, color="black", lw=0.8, ls=":")
+    ax.annotate(
+        "p99", (1.0, 1), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        va="center", fontsize=9,
+    )  # fmt: skip
+    ax.set_yticks([100, 10, 1, 0.1, 0.01], ["100", "10", "1", "0.1", "0.01"])
+    ax.minorticks_off()
+    ax.set_ylim(lowest, 150)
+    ax.set_xlabel("Request latency (ms)")
+    ax.set_ylabel("Answers that took longer (%)")
+
+
+def _curve_ranks(n: int) -> NDArray[np.int64]:
     """Give the ranks that a curve of n samples is drawn through: all, or dense in the tail."""
     if n <= _CURVE_POINTS:
         return np.arange(1, n + 1)

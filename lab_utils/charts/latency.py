@@ -11,6 +11,7 @@ from lab_utils.charts.looks import (
     FAILED,
     add_footnote,
     count,
+    draw_prediction,
     end_of,
     label_at_end,
     look_of,
@@ -21,6 +22,7 @@ from lab_utils.charts.looks import (
     say_empty,
     set_title,
     shade_outages,
+    write_beside,
 )
 from lab_utils.runs import Run
 
@@ -29,7 +31,12 @@ _PARTS = {"client": "#000000", "queue": "#7F7F7F", "service": "#D0D0D0", "overhe
 
 
 def timeline(
-    run: Run, *, ax: Axes | None = None, title: str | None = None, top_ms: float | None = None
+    run: Run,
+    *,
+    predicted: float | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
+    top_ms: float | None = None,
 ) -> Axes:
     """Draw every request at the time it was due: latency by role, failures, faults, outages.
 
@@ -37,6 +44,8 @@ def timeline(
 
     Args:
         run: The run.
+        predicted: Predicted seconds from the first fault (or failure) until all is answered again,
+            drawn as a line that ends in an open diamond.
         ax: Where to draw; a new figure by default.
         title: Instead of the finding.
         top_ms: Highest latency of the axis, to compare charts.
@@ -55,12 +64,24 @@ def timeline(
     _draw_unanswered(ax, requests, highest * 1.12)
     shade_outages(ax, run.outages)
     mark_faults(ax, run.faults)
+    if predicted is not None:
+        _draw_predicted_outage(ax, run, predicted)
     ax.set_xlabel("Time request was due (s)")
     ax.set_ylabel("Request latency (ms)")
     _legend_above(ax)
     set_title(ax, title or _say_timeline(run), run, pad=22)
     add_footnote(ax, run)
     return ax
+
+
+def _draw_predicted_outage(ax: Axes, run: Run, predicted_s: float) -> None:
+    began_s = pd.concat([run.faults["start_s"], run.outages["start_s"]]).min()
+    if np.isnan(began_s):
+        return  # nothing has happened that could be over
+    height, end_s = 0.62 * ax.get_ylim()[1], began_s + predicted_s
+    ax.plot([began_s, end_s], [height, height], color="black", lw=1.4, marker="|", zorder=5)
+    draw_prediction(ax, end_s, height)
+    write_beside(ax, (began_s, end_s), 0.65, f"  predicted {predicted_s:.3g} s")
 
 
 def _draw_answers(ax: Axes, requests: pd.DataFrame) -> None:

@@ -1,6 +1,7 @@
 """What all charts share: the stylesheet, a role's look, faults, outages, and "nothing to see"."""
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from lab_utils import analysis
 from lab_utils.errors import InvalidInput
@@ -37,6 +39,7 @@ _THIRD = Look("#009E73", "^", "-.")
 _SERIES = (
     *_LOOKS.values(), _THIRD, Look("#CC79A7", "v", ":"), Look("#000000", "P", (0, (5, 1, 1, 1))),
 )  # fmt: skip
+_SAMPLE_SIZE = re.compile(r"\(?n = [^ )]+( \w+\))?")  # not to be broken into lines
 _SEEN_S = 0.2  # a fault shorter than this is a moment
 BAND = "#BBBBBB"
 """Grey of bands: what chance allows, and outages."""
@@ -202,9 +205,15 @@ def label_at_end(ax: Axes, ends: Iterable[tuple[float, str, str]]) -> None:
     for at, (_, name, color) in zip(heights, ends, strict=True):
         ax.annotate(
             name, (1.0, at - down), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", va="center", fontsize=9, color=color,
+            textcoords="offset points", va="center", fontsize=9, color=_for_text(color),
             annotation_clip=False,
         )  # fmt: skip
+
+
+def _for_text(color: str) -> tuple[float, float, float]:
+    """Darken a colour until letters of it can be read on white."""
+    red, green, blue = to_rgb(color)
+    return 0.6 * red, 0.6 * green, 0.6 * blue
 
 
 def set_title(ax: Axes, finding: str, *runs: Run, pad: float | None = None) -> None:
@@ -212,10 +221,13 @@ def set_title(ax: Axes, finding: str, *runs: Run, pad: float | None = None) -> N
     invalid = [run.validity.text for run in runs if not run.validity.valid]
     if len(invalid) > 1:
         invalid = [f"{len(invalid)} of {len(runs)} runs are invalid, such as: {invalid[0]}"]
-    # "n = 600" stays on one line.
-    kept = (line.replace(" = ", "\u00a0=\u00a0") for line in (*invalid, finding))
+    kept = (_SAMPLE_SIZE.sub(_hold_together, line) for line in (*invalid, finding))
     lines = "\n".join(textwrap.fill(line, _width(ax)) for line in kept)
     ax.set_title(lines.replace("\u00a0", " "), pad=pad)
+
+
+def _hold_together(text: "re.Match[str]") -> str:
+    return text[0].replace(" ", "\u00a0")
 
 
 def _width(ax: Axes) -> int:

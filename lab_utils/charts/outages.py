@@ -37,18 +37,21 @@ _PHASES = {"detect": "#000000", "propagate": "#6E6E6E", "reconnect": "#B4B4B4", 
 _MORE = ("#000000", "#6E6E6E", "#B4B4B4", "#FFFFFF")
 
 
-def failover(run: Run, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def failover(
+    run: Run, *, predicted: float | None = None, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
     """Draw a failover: every request above, requests per second by who answered below.
 
     Args:
         run: The run.
+        predicted: Predicted seconds until all is answered again, as in timeline().
         axes: Two axes; a new figure by default.
 
     Returns:
         The two axes: timeline, rates.
     """
     above, below = new_panels(axes, (2.2, 1.3))
-    timeline(run, ax=above)
+    timeline(run, predicted=predicted, ax=above)
     if run.requests.empty:
         say_empty(below, "")
         return [above, below]

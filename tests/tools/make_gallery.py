@@ -296,7 +296,7 @@ PICTURES = [
         "failover", "What did the failover look like?",
         "The timeline over requests per second by who answered: the primary's line falls to zero "
         "after the kill and the backup's doubles",
-        MEASURED, lambda run: charts.failover(run),
+        MEASURED, lambda run: charts.failover(run, predicted=2.0),
     ),
     Picture(
         "phases", "What is an outage made of?",

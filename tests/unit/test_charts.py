@@ -27,7 +27,7 @@ CHARTS = {
     "parts": lambda run: charts.parts(run),
     "rollout": lambda run: charts.rollout(run, least_ready=1),
     "shares": lambda run: charts.shares(run, predicted={"primary": 0.5}),
-    "timeline": lambda run: charts.timeline(run),
+    "timeline": lambda run: charts.timeline(run, predicted=1.0),
     "usage": lambda run: charts.usage(run),
 }
 
@@ -298,3 +298,10 @@ def test_the_dashboard_names_its_axes(run):
     assert list(charts.dashboard(run)) == [
         "timeline", "rates", "histogram", "ccdf", "parts", "shares", "cpu", "memory", "throttled",
     ]  # fmt: skip
+
+
+def test_a_predicted_outage_ends_in_a_diamond(run):
+    above, _ = charts.failover(run, predicted=2.5)
+    [diamond] = [line for line in above.lines if line.get_marker() == "D"]
+    assert diamond.get_xdata()[0] == 12.5  # the fault was at 10 s
+    assert "predicted 2.5 s" in texts(above)
