@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lab_utils.charts.looks import BAND, legend_once, new_axes, say_empty, set_title
+from lab_utils.charts.looks import BAND, new_axes, say_empty
+from lab_utils.charts.words import legend_once, set_title
 
 _VERDICTS = {"passed": ("#0072B2", ""), "failed": ("black", "xxx"), "unknown": (BAND, "...")}
 

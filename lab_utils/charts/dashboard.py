@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 
 from lab_utils.charts.distribution import ccdf, histogram
 from lab_utils.charts.latency import parts, timeline
-from lab_utils.charts.looks import remove_footnotes, say_empty, set_title
+from lab_utils.charts.looks import say_empty
 from lab_utils.charts.outages import draw_rates
 from lab_utils.charts.service import shares
 from lab_utils.charts.usage import usage
+from lab_utils.charts.words import remove_footnotes, set_title
 from lab_utils.runs import Run
 
 _PLAN = [["timeline", "timeline"], ["rates", "rates"], ["histogram", "ccdf"], ["parts", "shares"]]

@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 from lab_utils import analysis
 from lab_utils.charts.looks import (
     BAND,
-    EVERYONE,
     Look,
-    add_footnote,
-    count,
     draw_limit_at,
     draw_predicted_x,
     draw_prediction,
     given,
-    label_at_end,
-    legend_once,
     look_at,
     new_axes,
     pick,
     say_empty,
+)
+from lab_utils.charts.words import (
+    EVERYONE,
+    add_footnote,
+    count,
+    label_at_end,
+    legend_once,
     set_title,
     write_beside,
 )

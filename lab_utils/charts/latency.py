@@ -7,21 +7,23 @@ from matplotlib.axes import Axes
 from lab_utils import analysis
 from lab_utils.charts.crowds import MOST_POINTS, draw_density, thin
 from lab_utils.charts.looks import (
-    EVERYONE,
     FAILED,
-    add_footnote,
-    count,
     draw_prediction,
     end_of,
-    label_at_end,
     look_of,
     mark_faults,
     name_of,
     new_axes,
     ordered_roles,
     say_empty,
-    set_title,
     shade_outages,
+)
+from lab_utils.charts.words import (
+    EVERYONE,
+    add_footnote,
+    count,
+    label_at_end,
+    set_title,
     write_beside,
 )
 from lab_utils.runs import Run

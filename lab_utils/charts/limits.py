@@ -6,17 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lab_utils.charts.looks import (
-    BAND,
-    count,
-    draw_prediction,
-    given,
-    legend_once,
-    new_axes,
-    pick,
-    say_empty,
-    set_title,
-)
+from lab_utils.charts.looks import BAND, draw_prediction, given, new_axes, pick, say_empty
+from lab_utils.charts.words import count, legend_once, set_title
 from lab_utils.theory import startup_s, throttled_latency_s
 
 

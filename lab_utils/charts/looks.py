@@ -1,8 +1,6 @@
 """What all charts share: the stylesheet, a role's look, faults, outages, and "nothing to see"."""
 
 import math
-import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,15 +10,12 @@ from typing import Any, TypeVar
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 
-from lab_utils import analysis
+from lab_utils.charts.words import EVERYONE, write_beside
 from lab_utils.errors import InvalidInput
 from lab_utils.runs import Run
-from lab_utils.theory import Band
 
 K = TypeVar("K")
-EVERYONE = "#4D4D4D"
 FAILED = "black"
 _STYLESHEET = Path(__file__).parents[1] / "lab.mplstyle"
 
@@ -39,7 +34,6 @@ _THIRD = Look("#009E73", "^", "-.")
 _SERIES = (
     *_LOOKS.values(), _THIRD, Look("#CC79A7", "v", ":"), Look("#000000", "P", (0, (5, 1, 1, 1))),
 )  # fmt: skip
-_SAMPLE_SIZE = re.compile(r"\(?n = [^ )]+( \w+\))?")  # not to be broken into lines
 _SEEN_S = 0.2  # a fault shorter than this is a moment
 BAND = "#BBBBBB"
 """Grey of bands: what chance allows, and outages."""
@@ -143,34 +137,6 @@ def mark_faults(ax: Axes, faults: pd.DataFrame, *, label: bool = True) -> None:
             write_beside(ax, (at_s, at_s), 0.98 - 0.1 * (row % 2), fault["name"], "bold")
 
 
-def write_beside(
-    ax: Axes, span: tuple[float, float], height: float, text: str, weight: str = "normal"
-) -> None:
-    """Write next to a span of the x axis, on the side with more room.
-
-    Args:
-        ax: Its x limits must be final.
-        span: Its two ends, in data units.
-        height: How high, as a share of the axes.
-        text: What.
-        weight: Of the font.
-    """
-    left, right = ax.get_xlim()
-    to_left = span[1] > left + 0.7 * (right - left)
-    ax.annotate(
-        text,
-        (span[0] if to_left else span[1], height),
-        xycoords=("data", "axes fraction"),
-        xytext=(-4 if to_left else 4, 0),
-        textcoords="offset points",
-        ha="right" if to_left else "left",
-        va="top",
-        fontsize=9,
-        fontweight=weight,
-        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
-    )
-
-
 def draw_limit(ax: Axes, value: float, text: str) -> None:
     """Draw a limit or an objective as a dotted line with its name."""
     ax.axhline(value, color="black", ls=":", lw=1.3)
@@ -185,84 +151,6 @@ def draw_limit_at(ax: Axes, x: float, text: str) -> None:
     """Draw a limit on the x axis as a dotted line with its name; the x limits must be final."""
     ax.axvline(x, color="black", ls=":", lw=1.3)
     write_beside(ax, (x, x), 0.98, text)
-
-
-def label_at_end(ax: Axes, ends: Iterable[tuple[float, str, str]]) -> None:
-    """Write names at the right edge, each near its height, none over another.
-
-    Args:
-        ax: Its y limits must be final.
-        ends: (height in data units, name, colour).
-    """
-    low, high = ax.get_ylim()
-    room = 13 / (ax.get_window_extent().height * 72 / ax.figure.dpi) * (high - low)
-    heights: list[float] = []
-    for height, _, _ in (ends := sorted(ends)):
-        heights.append(max(height, heights[-1] + room if heights else height))
-    # What had to move up is shared, as far as the axis allows.
-    moved = sum(at - end[0] for at, end in zip(heights, ends, strict=True)) / max(len(ends), 1)
-    down = min(moved, heights[0] - low) if heights else 0.0
-    for at, (_, name, color) in zip(heights, ends, strict=True):
-        ax.annotate(
-            name, (1.0, at - down), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", va="center", fontsize=9, color=_for_text(color),
-            annotation_clip=False,
-        )  # fmt: skip
-
-
-def _for_text(color: str) -> tuple[float, float, float]:
-    """Darken a colour until letters of it can be read on white."""
-    red, green, blue = to_rgb(color)
-    return 0.6 * red, 0.6 * green, 0.6 * blue
-
-
-def set_title(ax: Axes, finding: str, *runs: Run, pad: float | None = None) -> None:
-    """Write the finding over a chart; over that, why a run that it comes from is invalid."""
-    invalid = [run.validity.text for run in runs if not run.validity.valid]
-    if len(invalid) > 1:
-        invalid = [f"{len(invalid)} of {len(runs)} runs are invalid, such as: {invalid[0]}"]
-    kept = (_SAMPLE_SIZE.sub(_hold_together, line) for line in (*invalid, finding))
-    lines = "\n".join(textwrap.fill(line, _width(ax)) for line in kept)
-    ax.set_title(lines.replace("\u00a0", " "), pad=pad)
-
-
-def _hold_together(text: "re.Match[str]") -> str:
-    return text[0].replace(" ", "\u00a0")
-
-
-def _width(ax: Axes) -> int:
-    """Say how many characters of a title fit over an axes."""
-    inches = ax.get_position().width * ax.figure.bbox.width / ax.figure.dpi
-    return max(24, int(inches * 12.8))
-
-
-def add_footnote(ax: Axes, run: Run) -> None:
-    """Write under a chart what its reader has to know of the run to trust it."""
-    lag_s = analysis.percentiles(run.requests["lag_s"], (0.99,))["latency_s"].iloc[0]
-    lag_ms = 1e3 * run.validity.figures.get("lateness_p99_s", lag_s)
-    throttled = run.usage["throttled_share"].mean()
-    notes = [] if math.isnan(lag_ms) else [f"send lag p99 {lag_ms:.2g} ms"]
-    notes += [] if math.isnan(throttled) else [f"throttled in {100 * throttled:.0f} % of periods"]
-    notes += [f"{run.backend or 'no cluster'}, seed {run.seed}"]
-    ax.annotate(
-        "; ".join(notes), (1.0, 0.0), xycoords="axes fraction", xytext=(0, -33),
-        textcoords="offset points", ha="right", va="top", fontsize=7.5, color=EVERYONE,
-        annotation_clip=False, gid="footnote",
-    )  # fmt: skip
-
-
-def remove_footnotes(axes: Iterable[Axes]) -> None:
-    """Take the footnotes from charts that are drawn over one that has the same."""
-    for ax in axes:
-        for text in [text for text in ax.texts if text.get_gid() == "footnote"]:
-            text.remove()
-
-
-def legend_once(ax: Axes, **options: Any) -> None:
-    """Make a legend that names each kind of mark once, however often it was drawn."""
-    handles, labels = ax.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    ax.legend(once.values(), once.keys(), **options)
 
 
 def given(predicted: Mapping[K, float] | None) -> dict[K, float]:
@@ -285,12 +173,6 @@ def draw_predicted_x(ax: Axes, x: float, unit: str = "ms") -> None:
     write_beside(ax, (x, x), 0.12, f"predicted {x:.3g} {unit}")
 
 
-def draw_band(ax: Axes, x: Sequence[float], bands: Sequence[Band], label: str) -> None:
-    """Draw a range along the x axis."""
-    low, high = [band.low for band in bands], [band.high for band in bands]
-    ax.fill_between(x, low, high, color=BAND, alpha=0.5, lw=0, zorder=0.5, label=label)
-
-
 def pick(points: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Take the rows that have all of some columns, as numbers to draw.
 
@@ -302,8 +184,3 @@ def pick(points: pd.DataFrame, *columns: str) -> pd.DataFrame:
             f"points has no {', '.join(missing)}: want the columns {', '.join(columns)}"
         )
     return points.dropna(subset=list(columns))
-
-
-def count(n: int) -> str:
-    """Write a sample size."""
-    return f"n = {n:,}"

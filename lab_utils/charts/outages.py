@@ -12,12 +12,9 @@ from lab_utils.charts.latency import timeline
 from lab_utils.charts.looks import (
     BAND,
     FAILED,
-    add_footnote,
-    count,
     draw_limit,
     draw_prediction,
     end_of,
-    legend_once,
     look_of,
     mark_faults,
     name_of,
@@ -25,11 +22,10 @@ from lab_utils.charts.looks import (
     new_panels,
     ordered_roles,
     pick,
-    remove_footnotes,
     say_empty,
-    set_title,
     shade_outages,
 )
+from lab_utils.charts.words import add_footnote, count, legend_once, remove_footnotes, set_title
 from lab_utils.runs import Run
 from lab_utils.theory import Band, probe_detection_s
 

@@ -8,24 +8,20 @@ from matplotlib.axes import Axes
 
 from lab_utils import analysis
 from lab_utils.charts.looks import (
-    EVERYONE,
-    add_footnote,
-    count,
     draw_limit,
     draw_prediction,
     end_of,
     given,
-    label_at_end,
     look_at,
     mark_faults,
     new_axes,
     new_panels,
     pick,
     say_empty,
-    set_title,
     shade_outages,
 )
 from lab_utils.charts.outages import draw_ready
+from lab_utils.charts.words import EVERYONE, add_footnote, count, label_at_end, set_title
 from lab_utils.runs import Run
 from lab_utils.theory import amplification as amplify
 

@@ -10,18 +10,15 @@ from matplotlib.ticker import StrMethodFormatter
 from lab_utils.analysis import Usl
 from lab_utils.charts.looks import (
     BAND,
-    EVERYONE,
     draw_prediction,
     given,
-    label_at_end,
-    legend_once,
     look_at,
     new_axes,
     new_panels,
     pick,
     say_empty,
-    set_title,
 )
+from lab_utils.charts.words import EVERYONE, label_at_end, legend_once, set_title
 from lab_utils.theory import (
     batch_rps,
     batch_s,

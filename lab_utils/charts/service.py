@@ -7,8 +7,6 @@ from matplotlib.axes import Axes
 
 from lab_utils import analysis
 from lab_utils.charts.looks import (
-    add_footnote,
-    count,
     draw_prediction,
     given,
     look_of,
@@ -16,8 +14,8 @@ from lab_utils.charts.looks import (
     new_axes,
     ordered_roles,
     say_empty,
-    set_title,
 )
+from lab_utils.charts.words import add_footnote, count, set_title
 from lab_utils.runs import Run
 from lab_utils.theory import Band
 

@@ -8,19 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lab_utils.charts.looks import (
-    add_footnote,
     draw_limit,
     end_of,
-    label_at_end,
     look_of,
     mark_faults,
     name_of,
     new_panels,
     ordered_roles,
     say_empty,
-    set_title,
     shade_outages,
 )
+from lab_utils.charts.words import add_footnote, label_at_end, set_title
 from lab_utils.runs import Run
 
 
