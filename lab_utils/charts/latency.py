@@ -78,8 +78,8 @@ def timeline(
 
 def _draw_predicted_outage(ax: Axes, run: Run, predicted_s: float) -> None:
     began_s = pd.concat([run.faults["start_s"], run.outages["start_s"]]).min()
-    if np.isnan(began_s):
-        return  # nothing has happened that could be over
+    if np.isnan(began_s + predicted_s):
+        return  # nothing was predicted, or nothing has happened that could be over
     height, end_s = 0.62 * ax.get_ylim()[1], began_s + predicted_s
     ax.plot([began_s, end_s], [height, height], color="black", lw=1.4, marker="|", zorder=5)
     draw_prediction(ax, end_s, height)

@@ -477,7 +477,8 @@ def page() -> str:
 Every chart of `lab.charts`, made by `make gallery`. A chart of a run takes the run; the others a
 table whose columns its docstring names. Diamonds are predictions, grey bands what chance or theory
 allows, dotted lines limits. `run/` is a run of the embedded cluster: 20 requests a second, the
-primary killed at 12 s; `lab.Run.load("docs/gallery/run")` reads it.
+primary killed at 12 s; `lab.Run.load("docs/gallery/run")` reads it. Where its charts say INVALID,
+the machine that it was made on was too busy to send on time: such a run looks like this.
 """
     for picture in PICTURES:
         said += (
