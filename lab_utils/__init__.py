@@ -15,9 +15,9 @@ from typing import Any
 
 _SESSION = frozenset({
     "apply", "build_image", "by_profile", "configure", "delete", "doctor", "down", "ensure",
-    "export_logs", "faults", "fidelity", "fire", "fire_closed", "get", "history", "infer",
-    "kubeconfig", "load_image", "logs", "patch", "pods", "reset", "scale", "selector_switch",
-    "status", "up", "url", "wait",
+    "ensure_metrics", "export_logs", "faults", "fidelity", "fire", "fire_closed", "get", "history",
+    "infer", "kubeconfig", "load_image", "logs", "patch", "pods", "reset", "scale",
+    "selector_switch", "status", "up", "url", "wait",
 })  # fmt: skip
 _ELSEWHERE = {
     "Hedge": "loadgen.policy:Hedge",

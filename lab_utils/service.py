@@ -4,11 +4,12 @@ import json
 import socket
 import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from lab_utils.api import Object, label_selector
 from lab_utils.cluster import Cluster, is_ready
-from lab_utils.errors import ClusterError, NotReady
+from lab_utils.errors import ClusterError, NotFound, NotReady
 from lab_utils.states import ready_urls
 from lab_utils.waiting import wait_for
 
@@ -103,3 +104,35 @@ def cluster_url(cluster: Cluster, service: str) -> str:
     found = cluster.api.read("service", cluster.namespace, service)
     port = found["spec"]["ports"][0]["port"]
     return f"http://{service}.{cluster.namespace}.svc.cluster.local:{port}"
+
+
+def serves_metrics(cluster: Cluster) -> bool:
+    """Tell whether anything is there to measure nodes and pods, ready or not."""
+    return _metrics(cluster) is not None
+
+
+def wait_for_metrics(cluster: Cluster, timeout_s: float = 120.0) -> None:
+    """Wait until metrics.k8s.io has figures.
+
+    Raises:
+        NotReady: It has none in time.
+    """
+    late = NotReady(
+        f"metrics.k8s.io has no figures after {timeout_s:g} s. Look with `kubectl -n kube-system "
+        "get pods`: can the node pull metrics-server's image?"
+    )
+    wait_for(lambda: _metrics(cluster) or None, timeout_s=timeout_s, late=lambda: late)
+
+
+def _metrics(cluster: Cluster) -> list[Object] | None:
+    """Give the nodes' figures; none while there are none yet, None where nobody measures."""
+    path = "/apis/metrics.k8s.io/v1beta1/nodes"
+    try:
+        figures: list[Object] = json.loads(cluster.api.request("Measuring", "GET", path))["items"]
+    except NotFound:
+        return None
+    except ClusterError as exc:
+        if exc.code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return []  # registered, and not ready yet
+    return figures

@@ -17,7 +17,7 @@ from lab_utils.backends.choose import choose
 from lab_utils.bars import track
 from lab_utils.chaos import Faults
 from lab_utils.cluster import Applied, Cluster
-from lab_utils.errors import ClusterNotRunning, InvalidInput
+from lab_utils.errors import BackendUnavailable, ClusterNotRunning, InvalidInput
 from lab_utils.failover import SelectorSwitch
 from lab_utils.inside import Pods
 from lab_utils.journal import list_journals, next_folder
@@ -28,7 +28,9 @@ from lab_utils.service import (
     endpoint_urls,
     reachable_services,
     require_reachable,
+    serves_metrics,
     wait_for_answer,
+    wait_for_metrics,
 )
 from lab_utils.settings import Settings, load_settings, project_root, state_root
 
@@ -193,6 +195,26 @@ class Lab:
         restore.replace_spoiled_pods(self.cluster)
         self.wait()
         return self.status()
+
+    def ensure_metrics(self) -> None:
+        """Have metrics.k8s.io answer, which `kubectl top` and a HorizontalPodAutoscaler ask.
+
+        Applies manifests/experiments/metrics-server where the cluster has nothing of its own.
+
+        Raises:
+            BackendUnavailable: It has none, and is somebody else's.
+            NotReady: Nothing was measured in two minutes.
+        """
+        self._require_running()
+        if not serves_metrics(self.cluster):
+            if self.backend.intent():
+                raise BackendUnavailable(
+                    "metrics.k8s.io is not answered here, and the lab installs nothing for a whole "
+                    "cluster that is not its own. Ask its administrator for metrics-server."
+                )
+            self.apply(project_root() / "manifests" / "experiments" / "metrics-server")
+        with track("Waiting for figures of metrics.k8s.io"):
+            wait_for_metrics(self.cluster)
 
     def reset(self) -> dict[str, Any]:
         """Delete the namespace with all that is in it and deploy anew; the cluster stays."""

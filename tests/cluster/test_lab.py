@@ -19,6 +19,7 @@ from lab_utils.errors import (
     NotFound,
     NotReady,
 )
+from lab_utils.service import serves_metrics
 from lab_utils.session import Lab
 from lab_utils.settings import load_settings, project_root
 from lab_utils.waiting import wait_for
@@ -227,3 +228,15 @@ def test_ensure_waits_for_the_pod_that_replaces_a_deleted_one(deployed):
     deployed.cluster.delete("pod", name, grace_s=0)
     deployed.wait()
     assert deployed.infer("inference-primary")["parameters"]["pod"] != name
+
+
+def test_the_cluster_measures_its_nodes(deployed):
+    deployed.ensure_metrics()
+    assert serves_metrics(deployed.cluster)
+
+
+def test_logs_are_exported(deployed, tmp_path):
+    assert any(deployed.export_logs(tmp_path / "logs").rglob("*.log"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match=r"cannot be written to .*Name another folder"):
+        deployed.export_logs(tmp_path / "file")
