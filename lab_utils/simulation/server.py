@@ -113,6 +113,7 @@ class _Play:
     def arrive(self, index: int, now_s: float) -> None:
         """Take a request in, or refuse it; what a free slot would take needs no place."""
         server = self.server
+        self._drop_late(now_s)
         room = math.inf if server.places is None else server.places
         room += (server.slots - len(self.ends_s)) * server.batch_most
         if len(self.waiting) < room:
@@ -139,10 +140,8 @@ class _Play:
     def _start(self, now_s: float) -> None:
         """Start what can start now."""
         server, waiting = self.server, self.waiting
+        self._drop_late(now_s)
         while waiting and len(self.ends_s) < server.slots:
-            if self.arrivals_s[waiting[0]] + server.deadline_s <= now_s:
-                waiting.popleft()  # it has waited for too long; the oldest are in front
-                continue
             if len(waiting) < server.batch_most and self._opens_s() > now_s:
                 return  # more may come in time for this batch
             take = waiting.popleft if server.order == "fifo" else waiting.pop
@@ -152,6 +151,12 @@ class _Play:
             for index in batch:
                 self.start_s[index], self.end_s[index] = now_s, end_s
                 self.batch_size[index] = len(batch)
+
+    def _drop_late(self, now_s: float) -> None:
+        """Drop who has waited for as long as the deadline; the oldest are in front."""
+        deadline_s = self.server.deadline_s
+        while self.waiting and self.arrivals_s[self.waiting[0]] + deadline_s <= now_s:
+            self.waiting.popleft()
 
     def _took_s(self, batch: list[int]) -> float:
         base_s = self.server.batch_base_s

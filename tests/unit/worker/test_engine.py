@@ -3,10 +3,12 @@
 import asyncio
 import heapq
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab_utils.simulation import Server, serve
 from worker.device import Accelerator
 from worker.engine import Engine
 from worker.jobs import Abandoned, DeadlineExceeded, Job, Overloaded, Work
@@ -84,6 +86,48 @@ def test_starts_are_those_of_the_recursion_however_late_the_process_wakes_up(job
     assert [job.started_s for job in done] == recursion(arrivals_s, list(services_s), slots)
     assert all(job.ended.result() is None for job in done)
     assert [job.times.service_s for job in done] == pytest.approx(services_s, abs=1e-9)
+
+
+TWINS = {
+    "first come": ({}, {}),
+    "last come": ({"discipline": "lifo"}, {"order": "lifo"}),
+    "two places": ({"queue": 2}, {"places": 2}),
+    "a deadline": ({"deadline_ms": 700}, {"deadline_s": 0.7}),
+    "batches": (
+        {"batch_max": 4, "batch_wait_ms": 200, "batch_base_ms": 300},
+        {"batch_most": 4, "batch_wait_s": 0.2, "batch_base_s": 0.3},
+    ),
+    "everything": (
+        {"slots": 2, "queue": 3, "discipline": "lifo", "deadline_ms": 400, "batch_max": 3,
+         "batch_wait_ms": 100, "batch_base_ms": 200},
+        {"slots": 2, "places": 3, "order": "lifo", "deadline_s": 0.4, "batch_most": 3,
+         "batch_wait_s": 0.1, "batch_base_s": 0.2},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", TWINS)
+async def test_the_twin_of_the_analysis_serves_as_the_worker_does(name, seed):
+    settings, twin = TWINS[name]
+    random = np.random.default_rng(seed)
+    arrivals_s, services_s = np.cumsum(random.exponential(0.4, 300)), random.exponential(0.5, 300)
+    engine, clock = make(**{"queue": 1000} | settings)
+    jobs: list[Job | None] = []
+    for arrived_s, service_s in zip(arrivals_s.tolist(), services_s.tolist(), strict=True):
+        clock.move_to(arrived_s)
+        try:
+            jobs.append(engine.submit(lasting(service_s)))
+        except Overloaded:
+            jobs.append(None)
+    clock.move_to(1e6)
+    served = serve(arrivals_s, services_s, Server(**{"places": 1000} | twin))
+    done = [job for job in jobs if job is not None and job.ended.result() is None]
+    assert served.ok.tolist() == [job in done for job in jobs]
+    starts_s = [job.started_s for job in done]
+    ends_s = [job.started_s + job.times.service_s for job in done]
+    assert served.start_s[served.ok].tolist() == pytest.approx(starts_s)
+    assert served.end_s[served.ok].tolist() == pytest.approx(ends_s)
 
 
 async def test_a_request_beyond_the_last_place_is_refused_with_the_time_to_wait():
