@@ -36,6 +36,8 @@ class Balancer:
 
     def choose(self, tried: Collection[Endpoint] = ()) -> Endpoint:
         """Choose the endpoint of an attempt; one that was not tried, if there is one."""
+        if len(self._endpoints) == 1:
+            return self._endpoints[0]
         open_to_choice = [one for one in self._endpoints if one not in tried] or self._endpoints
         if len(open_to_choice) == 1:
             return open_to_choice[0]

@@ -16,7 +16,6 @@ import errno
 import json
 import socket
 import ssl
-from collections.abc import Mapping
 from typing import Any
 
 Row = dict[str, Any]
@@ -55,17 +54,21 @@ def read_answer(status: int, body: bytes) -> Row:
     if status != 200:
         return {"status": status, "error": _class_of(status)}
     try:
-        parameters = json.loads(body).get("parameters", {})
-        said = {key: str(parameters.get(key, "")) for key in ("pod", "node", "role")}
-        return {"status": status, "ok": True} | said | _numbers(parameters)
+        said = json.loads(body).get("parameters", {})
+        row = {
+            "status": status,
+            "ok": True,
+            "pod": str(said.get("pod", "")),
+            "node": str(said.get("node", "")),
+            "role": str(said.get("role", "")),
+            "batch_size": int(said.get("batch_size", 0)),
+        }
+        for name in ("queue_s", "service_s"):
+            if (value := said.get(name)) is not None:
+                row[name] = float(value)
     except (ValueError, AttributeError, TypeError):
         return {"status": status, "error": "protocol"}
-
-
-def _numbers(parameters: Mapping[str, Any]) -> Row:
-    said = {key: parameters.get(key) for key in ("queue_s", "service_s")}
-    numbers: Row = {key: float(value) for key, value in said.items() if value is not None}
-    return numbers | {"batch_size": int(parameters.get("batch_size", 0))}
+    return row
 
 
 def _class_of(status: int) -> str:
