@@ -64,4 +64,4 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def _rounds(seen: float | Sequence[float]) -> tuple[float, ...]:
-    return (float(seen),) if isinstance(seen, int | float) else tuple(seen)
+    return (float(seen),) if isinstance(seen, int | float) else tuple(map(float, seen))
