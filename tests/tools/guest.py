@@ -1,6 +1,6 @@
 """Run tests as a guest: `python -m tests.tools.guest tests/contract` on `--cluster=context:NAME`.
 
-Starts an embedded cluster with the worker's image on its nodes, as some administrator would, and
+Starts an embedded cluster with the lab's images on its nodes, as some administrator would, and
 gives the tests nothing but its kubeconfig.
 """
 
@@ -13,19 +13,21 @@ from pathlib import Path
 
 import pytest
 
+from lab_utils.images import LOAD, WORKER
 from lab_utils.session import Lab
 from lab_utils.settings import load_settings
 
 
 @contextmanager
 def host_cluster(folder: Path, name: str = "host") -> Iterator[Lab]:
-    """Give a running embedded cluster that has the worker's image, kept in a folder."""
+    """Give a running embedded cluster that has the lab's images, kept in a folder."""
     folder.mkdir(mode=0o700, exist_ok=True)
     lab = Lab(load_settings(backend="embedded", cluster=name, state_dir=folder))
     try:
         lab.up()
-        lab.build_image()
-        lab.load_image()
+        for image in (WORKER, LOAD):
+            lab.build_image(image)
+            lab.load_image(image)
         yield lab
     finally:
         lab.down()
