@@ -295,13 +295,6 @@ def test_an_autoscaler_steps_as_the_course_says():
     assert theory.hpa_replicas(3, 1.09, 1.0) == 3
 
 
-def test_two_choices_are_as_published():
-    # Mitzenmacher (2001), table 1, the column "prediction" for two choices.
-    published = {0.5: 1.2657, 0.7: 1.6145, 0.9: 2.6141, 0.95: 3.3830, 0.99: 5.4320}
-    for rho, response in published.items():
-        assert theory.two_choices_response_s(rho, 1.0) == pytest.approx(response, abs=1e-4)
-
-
 def test_the_band_of_a_run_is_as_wide_as_the_course_says():
     pool_s = np.random.default_rng(1).exponential(S, 50_000)
     mean_s, refused = response_band(480, 8.0, pool_s, level=0.9)
