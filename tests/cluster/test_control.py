@@ -48,6 +48,7 @@ def test_not_ready_takes_the_pod_out_and_its_end_brings_it_back(controlled):
     with controlled.faults.not_ready("primary"):
         soon(lambda: not is_ready(primary(controlled)), "the primary stays Ready")
     soon(lambda: is_ready(primary(controlled)), "the primary does not come back")
+    controlled.wait()  # Ready is not yet reachable: the proxy learns of it up to a second later
 
 
 def test_slow_stretches_the_service_time_while_it_lasts(controlled):
