@@ -19,6 +19,7 @@ the cluster may use it. Nothing here imports more than the generator does.
 import http.server
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -145,8 +146,9 @@ def make_server(agent: Agent, token: str, host: str, port: int) -> http.server.T
 
 
 def main() -> None:
-    """Serve until told to leave."""
+    """Serve until told to leave or to end; process 1 of a container ignores unhandled signals."""
     agent = Agent()
+    signal.signal(signal.SIGTERM, lambda number, frame: agent.left.set())
     server = make_server(agent, os.environ["LAB_TOKEN"], os.environ.get("POD_IP", ""), PORT)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="agent", daemon=True).start()

@@ -1,15 +1,21 @@
 """The load generator of a pod: what it answers, and to whom."""
 
+import contextlib
 import http.client
 import json
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict
 
 import pytest
 
-from lab_utils.loadgen.agent import Agent, make_server
+from lab_utils.loadgen.agent import PORT, Agent, make_server
 from lab_utils.loadgen.plan import Plan
+from lab_utils.waiting import wait_for
 
 TOKEN = "secret"
 
@@ -98,3 +104,23 @@ def test_what_cannot_be_done_is_refused_with_a_reason(pod, path, body, reason):
 def test_it_leaves_when_told(pod):
     assert pod.ask("POST", "leave", {})[0] == 200
     assert pod.agent.left.is_set()
+
+
+def test_sigterm_ends_it_with_success():
+    command = [sys.executable, "-m", "lab_utils.loadgen.agent"]
+    environ = os.environ | {"LAB_TOKEN": TOKEN, "POD_IP": "127.8.9.1"}
+    with subprocess.Popen(command, env=environ) as process:
+        wait_for(
+            lambda: True if answers("127.8.9.1") else None,
+            timeout_s=20,
+            late=lambda: AssertionError("it does not answer"),
+            period_s=0.02,
+        )
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def answers(host):
+    with contextlib.suppress(OSError), socket.create_connection((host, PORT), timeout=1):
+        return True
+    return False
