@@ -29,6 +29,11 @@ from lab_utils.loadgen.pacer import Pacer
 from lab_utils.loadgen.plan import Plan
 from lab_utils.loadgen.told import Told
 
+try:
+    from uvloop import run  # 0.07 ms less of the client in each latency
+except ImportError:  # in the worker's image, and on Windows
+    from asyncio import run  # type: ignore[assignment]
+
 _HEAD_START_S = 0.05
 _REPORT_PERIOD_S = 0.2
 
@@ -160,7 +165,7 @@ def main() -> None:
     gc.freeze()
     with Told(plan.journal) as told:
         told.note({"plan": asdict(plan)})
-        asyncio.run(perform(plan, told, has_parent=has_parent))
+        run(perform(plan, told, has_parent=has_parent))
 
 
 if __name__ == "__main__":

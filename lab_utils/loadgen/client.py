@@ -99,10 +99,11 @@ class Client:
     async def _attempt(self, group: Balancer, request: "_Request", *, hedge: bool = False) -> Row:
         """Ask once and complete the attempt's row."""
         endpoint = group.choose(request.tried)
+        body = self._body(request.index, len(request.attempts) + 1)
         row = request.begin(endpoint, self._clock.now_s(), hedge)
         try:
             async with asyncio.timeout(self._policy.timeout_s):
-                answer = await endpoint.ask(self._body(request.index, row["attempt"]))
+                answer = await endpoint.ask(body)
             row["done_s"] = self._clock.at_s(answer.at_ns)
             row |= read_answer(answer.status, answer.body)
         except asyncio.CancelledError:

@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._answered: asyncio.Future[Answer] | None = None
         self._begun = self._framed = False
         self._body: list[bytes] = []
-        self._size = 0
+        self._size = self._read_ns = 0
         # The parser's callbacks are methods of this object.
         self._parser = httptools.HttpResponseParser(self)
 
@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come (asyncio calls it)."""
+        self._read_ns = time.perf_counter_ns()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
@@ -119,9 +120,7 @@ class Connection(asyncio.Protocol):
         if self._answered is None:
             self._fail(BrokenAnswer("an answer that nobody has asked for"))
         elif not self._answered.done():
-            self._answered.set_result(
-                Answer(self._status(), b"".join(self._body), time.perf_counter_ns())
-            )
+            self._answered.set_result(Answer(self._status(), b"".join(self._body), self._read_ns))
         self._begun = False
 
     def _fail(self, exc: Exception) -> None:
