@@ -108,16 +108,21 @@ def test_it_leaves_when_told(pod):
 
 def test_sigterm_ends_it_with_success():
     command = [sys.executable, "-m", "lab_utils.loadgen.agent"]
-    environ = os.environ | {"LAB_TOKEN": TOKEN, "POD_IP": "127.8.9.1"}
-    with subprocess.Popen(command, env=environ) as process:
+    high, low = divmod(os.getpid(), 250)
+    host = f"127.8.{high % 250}.{low + 1}"  # nobody else's
+    process = subprocess.Popen(command, env=os.environ | {"LAB_TOKEN": TOKEN, "POD_IP": host})
+    try:
         wait_for(
-            lambda: True if answers("127.8.9.1") else None,
+            lambda: True if answers(host) else None,
             timeout_s=20,
             late=lambda: AssertionError("it does not answer"),
             period_s=0.02,
         )
         process.terminate()
         assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def answers(host):
