@@ -20,6 +20,7 @@ import http.server
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from lab_utils.loadgen.plan import Plan
 from lab_utils.loadgen.process import Generator
 
 PORT = 8090
+_LOOK_S = 0.2
 MOST_ROWS = 2_000
 """As many rows as one answer has: half a mebibyte or so."""
 
@@ -148,12 +150,16 @@ def make_server(agent: Agent, token: str, host: str, port: int) -> http.server.T
 def main() -> None:
     """Serve until told to leave or to end; process 1 of a container ignores unhandled signals."""
     agent = Agent()
-    signal.signal(signal.SIGTERM, lambda number, frame: agent.left.set())
+    # Not left.set(): it waits for a lock that this very thread may hold when the signal comes.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     server = make_server(agent, os.environ["LAB_TOKEN"], os.environ.get("POD_IP", ""), PORT)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="agent", daemon=True).start()
-    agent.left.wait()
-    agent.close()
+    try:
+        while not agent.left.wait(_LOOK_S):  # a signal that another thread gets wakes nobody here
+            pass
+    finally:
+        agent.close()
 
 
 if __name__ == "__main__":
