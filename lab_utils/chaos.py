@@ -7,6 +7,7 @@ it on the run's own clock, or used as a context manager. What is broken is chose
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -148,11 +149,11 @@ class Faults:
 
         def breaks() -> Callable[[], None]:
             node = self._node(role)
-            self._cluster.cordon(node)
+            cordoned = self._cluster.cordon(node)
             for pod in self._cluster.pods():
                 if pod["spec"].get("nodeName") == node:
                     self._cluster.evict(pod["metadata"]["name"])
-            return lambda: self._cluster.uncordon(node)
+            return partial(self._cluster.uncordon, node) if cordoned else _nothing
 
         return self._fault("drain", role, at_s, duration_s, breaks)
 

@@ -190,9 +190,16 @@ class Cluster:
             action, method, f"{root}/proxy{path}", body=body, accept="*/*", timeout_s=timeout_s
         )
 
-    def cordon(self, node: str) -> None:
-        """Keep the scheduler from using a node; marked as the doing of this namespace's lab."""
+    def cordon(self, node: str) -> bool:
+        """Keep the scheduler from using a node; marked as the doing of this namespace's lab.
+
+        Returns:
+            False if somebody had done so before; then it stays theirs to undo.
+        """
+        if self.api.read("nodes", None, node)["spec"].get("unschedulable"):
+            return False
         self._mark(f"Cordoning Node {node}", node, self.namespace, unschedulable=True)
+        return True
 
     def uncordon(self, node: str) -> None:
         """Let the scheduler use a node again."""

@@ -124,6 +124,19 @@ def test_only_what_the_lab_cordoned_is_uncordoned(host, guest):
         admin.uncordon("host-worker2")
 
 
+def test_a_node_that_somebody_else_has_cordoned_stays_theirs_when_it_is_drained(host, guest):
+    guest.ensure()
+    node = guest.pods("role=primary")[0]["spec"]["nodeName"]
+    admin = Cluster(Api(host.kubeconfig()), "admin")
+    assert admin.cordon(node)
+    try:
+        with guest.faults.drain("primary"):
+            assert admin.nodes_cordoned() == [node]
+        assert admin.nodes_cordoned() == [node]
+    finally:
+        admin.uncordon(node)
+
+
 def test_at_a_terminal_a_person_is_asked_first(host, guest):
     ours, theirs = os.openpty()
     settings = {"LAB_BACKEND": guest.backend.name, "LAB_CLUSTER": "mine"}
