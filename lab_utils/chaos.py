@@ -13,7 +13,8 @@ from typing import Protocol, Self
 
 from lab_utils import control
 from lab_utils.api import Object
-from lab_utils.cluster import Cluster, is_ready
+from lab_utils.cluster import Cluster
+from lab_utils.conditions import is_ready
 from lab_utils.errors import ClusterError, InvalidInput, NotReady
 
 _CONTAINER = "worker"

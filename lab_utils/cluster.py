@@ -11,6 +11,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lab_utils.api import Api, Object
+from lab_utils.conditions import (
+    is_ready,
+    is_rolled_out,
+    is_terminating,
+    raise_if_hopeless,
+    state_of,
+)
 from lab_utils.errors import (
     ClusterError,
     ClusterNotRunning,
@@ -30,12 +37,6 @@ CORDONED_LABEL = "k8s-inference-lab/cordoned-by"
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
-# Waiting longer does not help against these; the message says what does.
-_HOPELESS = {
-    "ErrImageNeverPull": "Load the image first: lab.load_image()",
-    "InvalidImageName": "Correct the image's name in the manifest",
-    "CreateContainerConfigError": "Look at the pod's events: lab.get('events')",
-}
 
 
 @dataclass(frozen=True)
@@ -284,14 +285,14 @@ class Cluster:
             if progress is not None:
                 progress(min(wanted, ready), wanted)
             # Pods are counted too: a Deployment's status is old news for a moment after a change.
-            if ready < wanted or not all(map(_is_rolled_out, deployments)):
+            if ready < wanted or not all(map(is_rolled_out, deployments)):
                 return None
             return True if not any(map(is_terminating, pods)) else None
 
         wait_for(settled, timeout_s=timeout_s, late=lambda: self._not_ready(timeout_s))
 
     def _not_ready(self, timeout_s: float) -> NotReady:
-        late = [d for d in self.api.list("deployments", self.namespace) if not _is_rolled_out(d)]
+        late = [d for d in self.api.list("deployments", self.namespace) if not is_rolled_out(d)]
         pods = self.pods()
         counts = [
             f"{d['metadata']['name']}: {d['status'].get('readyReplicas', 0)} of "
@@ -306,56 +307,3 @@ class Cluster:
             + "; ".join(counts + reasons)
             + ". Look closer with lab.get('events') and lab.logs(POD)."
         )
-
-
-def is_ready(obj: Object) -> bool:
-    """Tell whether a Pod or a Node has the condition Ready, and is not going away."""
-    conditions = obj.get("status", {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions) and (
-        not is_terminating(obj)
-    )
-
-
-def is_terminating(obj: Object) -> bool:
-    """Tell whether an object is being deleted."""
-    return "deletionTimestamp" in obj["metadata"]
-
-
-def restarts_of(pod: Object) -> int:
-    """Count how often the containers of a pod have been restarted."""
-    statuses = pod.get("status", {}).get("containerStatuses") or []
-    return sum(status["restartCount"] for status in statuses)
-
-
-def state_of(pod: Object) -> str:
-    """Say in one word what a pod is doing, as `kubectl get pods` does in its STATUS column."""
-    statuses = pod.get("status", {}).get("containerStatuses") or []
-    for status in statuses:
-        for state in ("waiting", "terminated"):
-            if reason := status["state"].get(state, {}).get("reason"):
-                return str(reason)
-    return str(pod.get("status", {}).get("phase", "Unknown"))
-
-
-def _is_rolled_out(deployment: Object) -> bool:
-    """Decide as `kubectl rollout status` does."""
-    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
-    return status.get("observedGeneration", 0) >= deployment["metadata"]["generation"] and all(
-        status.get(field, 0) == wanted
-        for field in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    )
-
-
-def raise_if_hopeless(pods: list[Object]) -> None:
-    """Refuse to wait for a pod that cannot start however long one waits.
-
-    Raises:
-        NotReady: There is one; says why and what to do.
-    """
-    for pod in pods:
-        if (remedy := _HOPELESS.get(state_of(pod))) and not is_terminating(pod):
-            meta, image = pod["metadata"], pod["spec"]["containers"][0]["image"]
-            raise NotReady(
-                f"Pod {meta['namespace']}/{meta['name']} cannot start: {state_of(pod)} "
-                f"(image {image}). {remedy}."
-            )

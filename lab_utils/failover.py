@@ -7,7 +7,8 @@ without a switch saves. The Service gets its selector back at the end, whatever 
 import contextlib
 
 from lab_utils.background import Background
-from lab_utils.cluster import Cluster, is_ready
+from lab_utils.cluster import Cluster
+from lab_utils.conditions import is_ready
 from lab_utils.errors import ClusterError, InvalidInput
 
 _LOOK_PERIOD_S = 0.1

@@ -20,7 +20,8 @@ from typing import Any
 from lab_utils.api import Object
 from lab_utils.arguments import require_whole
 from lab_utils.clock import Clock
-from lab_utils.cluster import Cluster, is_ready, raise_if_hopeless
+from lab_utils.cluster import Cluster
+from lab_utils.conditions import is_ready, raise_if_hopeless
 from lab_utils.errors import ClusterError, LoadError, NotFound
 from lab_utils.loadgen.agent import PORT
 from lab_utils.loadgen.plan import Plan

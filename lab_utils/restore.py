@@ -7,7 +7,8 @@ speak of, except in the lab's own namespace.
 from collections.abc import Collection
 
 from lab_utils.backends import Backend
-from lab_utils.cluster import Applied, Cluster, restarts_of
+from lab_utils.cluster import Applied, Cluster
+from lab_utils.conditions import restarts_of
 from lab_utils.errors import NotReady
 from lab_utils.waiting import wait_for
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lab_utils.background import Background
 from lab_utils.clock import Clock
-from lab_utils.cluster import is_ready
+from lab_utils.conditions import is_ready
 from lab_utils.states import ready_urls, role_of, tabulate_events, tabulate_gaps, tabulate_states
 from lab_utils.units import parse_bytes, parse_cores
 from lab_utils.usage import (

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from lab_utils.api import Object, label_selector
-from lab_utils.cluster import Cluster, is_ready
+from lab_utils.cluster import Cluster
+from lab_utils.conditions import is_ready
 from lab_utils.errors import ClusterError, NotFound, NotReady
 from lab_utils.states import ready_urls
 from lab_utils.waiting import wait_for

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lab_utils.clock import Clock
-from lab_utils.cluster import is_ready
+from lab_utils.conditions import is_ready
 from lab_utils.tables import make_table
 from lab_utils.watches import Change, Gap
 

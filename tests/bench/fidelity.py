@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from lab_utils.cluster import is_ready
+from lab_utils.conditions import is_ready
 from lab_utils.controlplane.processes import marked
 from lab_utils.session import Lab
 from lab_utils.settings import load_settings, project_root

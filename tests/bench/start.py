@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lab_utils.cluster import is_ready
+from lab_utils.conditions import is_ready
 from lab_utils.session import Lab
 from lab_utils.settings import load_settings
 from lab_utils.theory import startup_s

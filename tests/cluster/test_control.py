@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab_utils.cluster import is_ready
+from lab_utils.conditions import is_ready
 from lab_utils.errors import InvalidInput, NotReady
 from lab_utils.waiting import wait_for
 

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from lab_utils.cluster import is_ready, restarts_of
+from lab_utils.conditions import is_ready, restarts_of
 from lab_utils.errors import ClusterError, InvalidInput
 from lab_utils.waiting import wait_for
 

@@ -10,7 +10,8 @@ import pytest
 from lab_utils.api import Api
 from lab_utils.backends.adaptation import OWNER_LABEL
 from lab_utils.backends.reach import ServiceProxy
-from lab_utils.cluster import Cluster, is_ready
+from lab_utils.cluster import Cluster
+from lab_utils.conditions import is_ready
 from lab_utils.errors import ClusterError, ClusterNotRunning, ImageError
 from lab_utils.service import ask
 from lab_utils.session import Lab

@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from lab_utils.cluster import is_ready
+from lab_utils.conditions import is_ready
 from lab_utils.errors import (
     ClusterError,
     ClusterNotRunning,
