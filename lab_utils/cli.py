@@ -205,11 +205,28 @@ def run_notebooks(
     save: Annotated[
         bool, typer.Option("--save", help="Write the outputs into the notebooks.")
     ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Run the others when one has failed.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Run notebooks without a browser, top to bottom; stops at the first that fails."""
-    from lab_utils.notebooks import run_notebooks
+    """Run notebooks without a browser, top to bottom; stops at the first that fails.
 
-    run_notebooks(notebooks or [], profile=profile, backend=backend, save=save, say=_to_stderr)
+    Says the time and the verdicts of each; of one that failed, its cell. Exit code 1 if any failed.
+    """
+    from lab_utils.notebooks import require_all, run_notebooks
+
+    outcomes = run_notebooks(
+        notebooks or [],
+        profile=profile,
+        backend=backend,
+        save=save,
+        keep_going=keep_going,
+        say=_to_stderr,
+    )
+    if as_json:
+        typer.echo(json.dumps([outcome.as_json() for outcome in outcomes], indent=1))
+    require_all(outcomes)
 
 
 def _to_stderr(line: str) -> None:
