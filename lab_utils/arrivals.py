@@ -5,6 +5,7 @@ fire(rate_rps=20, ..., arrivals="constant")          a metronome
 fire(rate_rps=20, ..., arrivals=Steps((1, 2, 4)))    20, 40, then 80 a second
 fire(rate_rps=20, ..., arrivals=Ramp(0, 2))          from 0 to 40 a second
 fire(rate_rps=20, ..., arrivals=Sine(0.5, period_s=20))
+fire(rate_rps=20, ..., arrivals=Bursts((1, 5)))      20 pages a second, of 1 and 5 parts in turn
 fire(arrivals=Trace("schedule.csv"))                 at the times in a file
 """
 
@@ -19,12 +20,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lab_utils.arguments import require_number, require_one_of
+from lab_utils.arguments import require_number, require_one_of, require_whole
 from lab_utils.errors import InvalidInput
 
 Schedule: TypeAlias = NDArray[np.float64]
 """Rising times in seconds since the start of the run."""
 GAPS = ("poisson", "constant")
+_LARGEST_BURST = 1_000
 _CURVE_POINTS = 10_001  # a curve is inverted on this grid: an error far below a microsecond
 
 
@@ -185,7 +187,48 @@ class Trace:
         return InvalidInput(f"The trace {self.path}, line {line}: {seen!r}: want {wanted}")
 
 
-Arrivals: TypeAlias = str | Shape | Trace
+@dataclass(frozen=True)
+class Bursts:
+    """Pages that need several answers each: a page every 1 / rate_rps seconds, its parts together.
+
+    Attributes:
+        sizes: Parts of each page, in turn: (1, 5) is a page of one part, then one of five, then
+            one of one.
+        apart_s: From one part of a page to the next: a client needs a moment to send each.
+    """
+
+    sizes: tuple[int, ...]
+    apart_s: float = 0.002
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        given = self.sizes if isinstance(self.sizes, tuple | list) else ()
+        if not given:
+            raise InvalidInput(f"sizes is {self.sizes!r}: want parts of pages, such as (1, 5, 20)")
+        for size in given:
+            require_whole("a size of Bursts", size, 1, _LARGEST_BURST)
+        wanted = "seconds between parts"
+        require_number("apart_s", self.apart_s, wanted, "apart_s=0.001", at_most=1.0, zero=True)
+        object.__setattr__(self, "sizes", tuple(given))
+
+    def schedule(self, rate_rps: float, duration_s: float) -> Schedule:
+        """Give the times of all parts whose page begins before duration_s, page after page.
+
+        Raises:
+            InvalidInput: A page would begin before the parts of the one before it are sent.
+        """
+        if max(self.sizes) * self.apart_s > 1 / rate_rps:
+            raise InvalidInput(
+                f"rate_rps is {rate_rps:g} with pages of up to {max(self.sizes)} parts, "
+                f"{self.apart_s:g} s apart: they would overlap. Lower rate_rps or apart_s"
+            )
+        sizes = np.resize(self.sizes, math.ceil(rate_rps * duration_s))
+        part = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        times: Schedule = np.repeat(np.arange(len(sizes)) / rate_rps, sizes) + part * self.apart_s
+        return times
+
+
+Arrivals: TypeAlias = str | Shape | Bursts | Trace
 
 
 def _is_time(text: str) -> bool:
@@ -210,19 +253,19 @@ def _is_factor(factor: object) -> bool:
     )
 
 
-def shape_of(arrivals: Arrivals) -> Shape | Trace:
+def shape_of(arrivals: Arrivals) -> Shape | Bursts | Trace:
     """Give the shape that a word stands for, and a shape or a trace as it is.
 
     Raises:
         InvalidInput: There are no such arrivals.
     """
-    if isinstance(arrivals, Shape | Trace):
+    if isinstance(arrivals, Shape | Bursts | Trace):
         return arrivals
     if arrivals in GAPS:
         return Flat(gaps=arrivals)
     raise InvalidInput(
         f"arrivals is {arrivals!r}: want one of 'poisson', 'constant', Steps((1, 2)), Ramp(0, 1), "
-        "Sine(0.5, period_s=20), Trace('times.csv')"
+        "Sine(0.5, period_s=20), Bursts((1, 5)), Trace('times.csv')"
     )
 
 
@@ -252,6 +295,8 @@ def make_schedule(
         return times if duration_s is None else times[times < duration_s]
     if rate_rps is None or duration_s is None:
         raise InvalidInput("rate_rps and duration_s are needed: only a Trace has times of its own")
+    if isinstance(shape, Bursts):
+        return shape.schedule(rate_rps, duration_s)
     grid = shape.grid(duration_s)
     expected = rate_rps * shape.cumulate(grid, duration_s)
     marks = _draw(expected[-1], seed) if shape.gaps == "poisson" else np.arange(expected[-1])
@@ -279,7 +324,7 @@ def describe(arrivals: Arrivals) -> str | dict[str, Any]:
 
 
 def recall(described: str | dict[str, Any]) -> Shape | None:
-    """Give the shape that describe() wrote; None for a trace, which has none."""
+    """Give the shape that describe() wrote; None for bursts and traces, which have none."""
     if isinstance(described, str):
         return Flat(gaps=described)
     about = dict(described)

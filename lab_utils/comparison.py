@@ -62,10 +62,32 @@ def merge(runs: Sequence["Run"]) -> "Run":
     tables["outages"] = analysis.tell_outages(tables)
     settings = _common_settings(runs)
     if any(numbers):  # the rate of several schedules is that of none of them
-        settings = {k: v for k, v in settings.items() if k not in ("rate_rps", "arrivals")}
+        settings = _without_rate(settings)
     return replace(
         first, **tables, settings=settings, interrupted=any(run.interrupted for run in runs)
     )
+
+
+def pick_role(run: "Run", role: str) -> "Run":
+    """Take the requests that one role answered, and what was sampled of its pods.
+
+    Returns:
+        A run with these rows only. It has no rate: its requests are a share of a schedule.
+    """
+    requests = run.requests[run.requests["role"] == role]
+    kept = requests["request_id"]
+    tables: dict[str, Any] = {
+        "requests": requests,
+        "attempts": run.attempts[run.attempts["request_id"].isin(kept)],
+        "schedule": run.schedule[run.schedule["request_id"].isin(kept)],
+        "usage": run.usage[run.usage["role"] == role],
+    }
+    tables = {name: table.reset_index(drop=True) for name, table in tables.items()}
+    return replace(run, **tables, settings=_without_rate(run.settings))
+
+
+def _without_rate(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in ("rate_rps", "arrivals")}
 
 
 def _first_numbers(runs: Sequence["Run"]) -> list[int]:

@@ -29,7 +29,7 @@ class Firing(Attachment):
         *,
         rate_rps: float | None = None,
         duration_s: float | None = None,
-        service: str = SERVICE,
+        service: str | Sequence[str] = SERVICE,
         failover: Sequence[str] = (),
         inside: int = 0,
         **options: Any,
@@ -39,7 +39,8 @@ class Firing(Attachment):
         Args:
             rate_rps: Mean requests per second.
             duration_s: How long, in seconds.
-            service: Which Service to ask.
+            service: Which Service to ask; or several, among which the client chooses for each
+                attempt (`balance`). Unlike pods, they can be reached from outside of any cluster.
             failover: Services that the client asks next, in this order, when one fails it.
             inside: From how many pods of the cluster, each with its share of one schedule; 0 sends
                 from this machine.
@@ -52,7 +53,7 @@ class Firing(Attachment):
         """
         pods = self._load_pods(inside) if inside else None
         observed = self._observed()
-        if options.get("balance") and not inside:
+        if isinstance(service, str) and options.get("balance") and not inside:
             observed["endpoints"] = partial(observed["usage"].endpoints, service)
         return workload.fire(
             self._address(service, options, pods),
@@ -97,9 +98,11 @@ class Firing(Attachment):
         return state_root(self.settings) / "runs"
 
     def _address(
-        self, service: str, options: dict[str, Any], inside: Pods | None = None
+        self, service: str | Sequence[str], options: dict[str, Any], inside: Pods | None = None
     ) -> str | list[str]:
         """Give the Service's own address, or those of its pods if the client is to choose."""
+        if not isinstance(service, str):
+            return [str(self._address(name, {}, inside)) for name in service]
         if options.get("balance"):
             urls = endpoint_urls(self.cluster, service)
             if not inside:

@@ -104,6 +104,10 @@ class Run:
         """Join this run with others, such as the shares of one schedule: see `comparison.merge`."""
         return comparison.merge((self, *others))
 
+    def of(self, role: str) -> "Run":
+        """Give the part of this run that one role answered, to set beside the whole of it."""
+        return comparison.pick_role(self, role)
+
     def _about(self) -> dict[str, Any]:
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in SCHEMAS}
         return about | {"started_at": self.started_at.isoformat()}

@@ -4,6 +4,7 @@ A failed request is never a latency, and a request cancelled by the end of the r
 success nor a failure. Every estimate comes with its interval.
 """
 
+from lab_utils.analysis.fanout import fan_out_points, pages
 from lab_utils.analysis.fits import BatchTime, Usl, fit_batch_time, fit_usl
 from lab_utils.analysis.outages import (
     MAX_GAP_S,
@@ -36,11 +37,13 @@ __all__ = [
     "availability",
     "bootstrap_band",
     "errors",
+    "fan_out_points",
     "find_outages",
     "fit_batch_time",
     "fit_usl",
     "goodput",
     "has_recovered",
+    "pages",
     "parts",
     "percentiles",
     "rates",

@@ -60,6 +60,7 @@ from lab_utils.theory.queues import (
 )
 from lab_utils.theory.tails import (
     exceeds_exponential,
+    exceeds_lognormal,
     exceeds_sample,
     hedged,
     mixture_quantile_s,
@@ -83,6 +84,7 @@ __all__ = [
     "erlang_c",
     "eviction_s",
     "exceeds_exponential",
+    "exceeds_lognormal",
     "exceeds_sample",
     "fatal_ballast_bytes",
     "hedged",

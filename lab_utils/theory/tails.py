@@ -21,6 +21,22 @@ def exceeds_exponential(mean_s: float) -> Exceeds:
     return lambda t: math.exp(-t / mean_s)
 
 
+def exceeds_lognormal(mean_s: float, cv: float) -> Exceeds:
+    """Give P(T > t) of a lognormal time: a product of many small influences, with a heavy tail.
+
+    Args:
+        mean_s: Mean.
+        cv: Standard deviation over mean, above 0.
+
+    Source:
+        ln T is normal with variance ln(1 + cv^2) and mean ln(mean) - variance / 2 (Johnson, Kotz
+        and Balakrishnan 1994, Continuous Univariate Distributions I, chapter 14).
+    """
+    variance = math.log1p(cv * cv)
+    middle, width = math.log(mean_s) - variance / 2, math.sqrt(2 * variance)
+    return lambda t: 0.5 * math.erfc((math.log(t) - middle) / width) if t > 0 else 1.0
+
+
 def exceeds_sample(latency_s: ArrayLike) -> Exceeds:
     """Give P(T > t) of measured latencies: the share of those that took longer.
 

@@ -51,6 +51,13 @@ def test_a_client_that_chooses_spreads_its_requests_over_the_pods(deployed):
     assert {endpoint.partition(":")[0] for endpoint in run.attempts["endpoint"]} == pods
 
 
+def test_a_client_chooses_among_services_where_it_cannot_reach_pods(deployed):
+    services = ["inference-primary", "inference-backup"]
+    run = deployed.fire(rate_rps=20, duration_s=2, service=services, balance="round_robin")
+    assert abs(run.requests["role"].value_counts().diff().iloc[-1]) <= 1
+    assert {f"http://{one}" for one in run.attempts["endpoint"]} == set(map(deployed.url, services))
+
+
 def test_a_client_that_knows_both_loses_nothing(deployed):
     run = fire(deployed, service="inference-primary", failover=["inference-backup"])
     assert lost(run).empty

@@ -5,7 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from lab_utils.arrivals import Flat, Ramp, Sine, Steps, Trace, describe, make_schedule, recall
+from lab_utils.arrivals import (
+    Bursts,
+    Flat,
+    Ramp,
+    Sine,
+    Steps,
+    Trace,
+    describe,
+    make_schedule,
+    recall,
+)
 from lab_utils.errors import InvalidInput
 from lab_utils.validity import ks_distance
 
@@ -44,6 +54,12 @@ def test_steps_can_be_a_metronome_of_changing_pace():
     schedule = make_schedule(Steps((1, 0, 2), gaps="constant"), 2.0, 6.0, 1)
     assert list(schedule) == pytest.approx([0.0, 0.5, 1.0, 1.5, 4.0, 4.25, 4.5, 4.75, *range(5, 6),
                                             5.25, 5.5, 5.75])  # fmt: skip
+
+
+def test_bursts_send_the_parts_of_each_page_together():
+    schedule = make_schedule(Bursts((1, 3), apart_s=0.01), 2.0, 1.5, 1)
+    assert list(schedule) == pytest.approx([0.0, 0.5, 0.51, 0.52, 1.0])
+    assert recall(json.loads(json.dumps(describe(Bursts((1, 3)))))) is None
 
 
 def test_a_ramp_and_a_sine_put_the_requests_where_the_rate_is_high():
@@ -107,6 +123,10 @@ def test_a_trace_that_is_not_there_is_named(tmp_path):
         (lambda: Steps((0, 0)), "factors is"),
         (lambda: Steps((1, float("nan"))), "factors is"),
         (lambda: Ramp(0, 0), "start and end is"),
+        (lambda: Bursts(()), r"sizes is \(\): want parts"),
+        (lambda: Bursts((1, 0)), "a size of Bursts is 0"),
+        (lambda: Bursts((1,), apart_s=-1), "apart_s is -1"),
+        (lambda: make_schedule(Bursts((20,)), 60.0, 1.0, 1), "they would overlap"),
         (lambda: Sine(1.5, period_s=1), "amplitude is 1.5"),
         (lambda: Sine(0.5, period_s=0), "period_s is 0"),
         (lambda: Steps((1,), gaps="normal"), "gaps is 'normal'"),

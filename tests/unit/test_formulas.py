@@ -150,6 +150,15 @@ def test_the_percentile_of_both_is_not_the_mean_of_percentiles():
         theory.mixture_quantile_s(0.99, [(0.5, fast)])
 
 
+def test_the_tail_of_a_lognormal_time_is_that_of_a_sample(random):
+    variance = math.log1p(4)
+    sample_s = S * random.lognormal(-variance / 2, math.sqrt(variance), N)
+    exceeds = theory.exceeds_lognormal(S, cv=2)
+    assert theory.quantile_s(0.99, exceeds) == pytest.approx(0.855, abs=1e-3)
+    assert theory.quantile_s(0.99, exceeds) == pytest.approx(np.quantile(sample_s, 0.99), rel=0.03)
+    assert exceeds(0) == 1
+
+
 def test_a_sample_without_answers_has_no_distribution():
     with pytest.raises(InvalidInput, match="fire some load first"):
         theory.exceeds_sample([math.nan])

@@ -1,9 +1,14 @@
 """The points that curves over several runs are drawn from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lab_utils import analysis
+from lab_utils.arrivals import Bursts, describe
+from lab_utils.errors import InvalidInput
+from lab_utils.tables import make_table
 from tests.tools.made_runs import simple_run
 
 
@@ -53,3 +58,35 @@ def test_users_points_count_answers_a_second():
     points = analysis.users_points([run])
     assert points.loc[0, ["users", "requests"]].tolist() == [3, 10]
     assert points.loc[0, "rps"] == pytest.approx(10 / 9.5)
+
+
+def page_run(latencies_s, sizes=(1, 3), **about):
+    """Make a run of parts, a page a second; None has failed."""
+    rows = [
+        {"request_id": n, "scheduled_s": n, "done_s": n + (late_s or 0), "ok": late_s is not None}
+        for n, late_s in enumerate(latencies_s)
+    ]
+    schedule = make_table("schedule", rows)
+    settings = {"arrivals": describe(Bursts(sizes))}
+    return replace(simple_run(rows, settings=settings, **about), schedule=schedule)
+
+
+def test_a_page_is_as_slow_as_the_slowest_of_its_parts():
+    found = analysis.pages(page_run([0.5, 0.1, 5.0, 0.1, 0.2]))
+    assert found.to_dict("list") == {
+        "page": [0, 1, 2], "fan_out": [1, 3, 1], "latency_s": pytest.approx([0.5, 6.0, 0.2]),
+    }  # fmt: skip
+
+
+def test_pages_are_counted_by_size_and_one_that_misses_a_part_is_slow():
+    points = analysis.fan_out_points(page_run([0.1, 0.1, None, 0.1, 0.2]), slow_s=4)
+    assert points.to_dict("list") == {"fan_out": [1, 3], "requests": [2, 1], "slow": [0, 1]}
+
+
+def test_a_page_that_the_end_of_the_run_has_cut_says_nothing():
+    assert list(analysis.pages(page_run([0.1, 0.1, 0.1]))["page"]) == [0]
+
+
+def test_a_run_without_pages_says_how_to_ask_for_them():
+    with pytest.raises(InvalidInput, match=r"arrivals=lab\.arrivals\.Bursts"):
+        analysis.pages(ideal_run(5.0, seconds=2))

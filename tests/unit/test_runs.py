@@ -124,6 +124,14 @@ def test_runs_with_the_same_numbers_are_numbered_anew():
     assert "rate_rps" not in joint.settings  # that of the whole is not that of a part
 
 
+def test_the_part_of_a_run_that_one_role_answered_has_its_rows_only():
+    run = run_of(np.full(4, 0.1))
+    by_turns = run.requests.assign(role=["primary", "backup"] * 2)
+    part = replace(run, requests=by_turns).of("backup")
+    assert list(part.requests["request_id"]) == list(part.schedule["request_id"]) == [1, 3]
+    assert part.validity.valid
+
+
 def test_a_merged_run_was_interrupted_if_a_part_was():
     assert (
         run_of(np.full(3, 0.1))
