@@ -30,22 +30,29 @@ def response_points(
         One row per run, by rho: rho, requests, mean_s (from sending to answer), twin_s (the same
         requests on an ideal server), theory_s (of an endless run, M/M/c), low_s and high_s
         (where chance puts the mean of a run of this length), in_system (requests in the system,
-        looked up at moments 10 ms apart), flow (arrivals a second times mean_s).
+        looked up at moments 10 ms apart), flow (arrivals a second times mean_s), invalid (why the
+        load was not what was asked for; "" if it was).
     """
     rows = [_point(run, service_s, slots, level) for run in runs]
     columns = [
         "rho", "requests", "mean_s", "twin_s", "theory_s", "low_s", "high_s", "in_system", "flow",
+        "invalid",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).sort_values("rho", ignore_index=True)
 
 
-def _point(run: "Run", service_s: float, slots: int, level: float) -> dict[str, float]:
+def _point(run: "Run", service_s: float, slots: int, level: float) -> dict[str, float | str]:
     rate_rps = float(run.settings["rate_rps"])
     rho = rate_rps * service_s / slots
     sent = select_judged(run.requests)
     sent = sent[sent["ok"]]
     known_s = sent["service_s"].dropna().to_numpy()
-    point = {"rho": rho, "requests": len(sent), "theory_s": mmc_response_s(rho, service_s, slots)}
+    point: dict[str, float | str] = {
+        "rho": rho,
+        "requests": len(sent),
+        "theory_s": mmc_response_s(rho, service_s, slots),
+        "invalid": "; ".join(run.validity.reasons),
+    }
     if len(known_s) == 0:
         return point
     mean_s = float((sent["done_s"] - sent["sent_s"]).mean())

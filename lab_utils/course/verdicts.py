@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab_utils.course.claims import Claim, Outcome, Undecided, find_claim
+from lab_utils.course.confounds import find_confound
 from lab_utils.course.records import Records
 from lab_utils.errors import LabError
 
@@ -44,13 +45,18 @@ class Verdict:
 
 
 def judge(claim: Claim, *data: Any, **named: Any) -> Verdict:
-    """Decide a claim on what was measured; pure."""
+    """Decide a claim on what was measured; pure.
+
+    What a spoiled run seems to contradict stays open: PASS and FAIL are about the server.
+    """
     try:
         found = claim.decide(*data, **named)
     except Undecided as exc:
         return Verdict(claim.number, claim.text, "UNKNOWN", str(exc))
     outcome: Outcome = "PASS" if found.holds else "FAIL"
     why = f"seen {found.seen}, wanted {found.wanted}"
+    if not found.holds and (confound := find_confound([*data, *named.values()])):
+        return Verdict(claim.number, claim.text, "UNKNOWN", f"{why}, but {confound}")
     value = found.value if found.value is not None and math.isfinite(found.value) else None
     return Verdict(claim.number, claim.text, outcome, why, value)
 
