@@ -17,9 +17,20 @@ and the next step.
     └── EmptyRun                           a table has no rows to say something about
 """
 
+import traceback
+
 
 class LabError(Exception):
     """What every error of the lab is."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show in a notebook the cell's line and the sentence: IPython calls this.
+
+        A traceback through the lab's own modules buries the sentence; `%debug` still leads there.
+        """
+        frames = traceback.extract_tb(self.__traceback__)
+        line = next((frame.line for frame in frames if frame.name.startswith("<")), "")
+        return [*([f"{line}\n"] if line else []), f"{type(self).__name__}: {self}"]
 
 
 class InvalidInput(LabError, ValueError):

@@ -18,7 +18,7 @@ class CheckFailed(LabError):
     """What was measured contradicts the claim; the message says both."""
 
     def _render_traceback_(self) -> list[str]:
-        """Show a learner the sentence alone: IPython calls this instead of drawing a traceback."""
+        """Show the verdict as it stands in the learner's file, without a line of code."""
         return [str(self)]
 
 
