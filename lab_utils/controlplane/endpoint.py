@@ -19,14 +19,14 @@ class Endpoint:
     port: int
     octet: int
     pid: int
-    create_time: float
+    birth: int
     guard_pid: int
-    guard_create_time: float
+    guard_birth: int
 
     @property
     def is_alive(self) -> bool:
         """Tell whether the control plane of this file still runs."""
-        return is_same(self.pid, self.create_time)
+        return is_same(self.pid, self.birth)
 
     def publish(self, layout: Layout, config: ClusterConfig) -> None:
         """Write the kubeconfig, then the endpoint file that says the cluster is up."""

@@ -62,7 +62,7 @@ def stop(root: Path) -> bool:
         return False
     with _locked(layout):
         running = _running(layout)
-        if running is not None and is_same(running.guard_pid, running.guard_create_time):
+        if running is not None and is_same(running.guard_pid, running.guard_birth):
             os.kill(running.guard_pid, signal.SIGTERM)
             wait_until(lambda: not _guard_lives(running), timeout_s=_STOP_WITHIN_S)
         _clean(layout)
@@ -70,7 +70,7 @@ def stop(root: Path) -> bool:
 
 
 def _guard_lives(endpoint: Endpoint) -> bool:
-    return is_same(endpoint.guard_pid, endpoint.guard_create_time)
+    return is_same(endpoint.guard_pid, endpoint.guard_birth)
 
 
 def _running(layout: Layout) -> Endpoint | None:

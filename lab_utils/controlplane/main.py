@@ -25,7 +25,7 @@ from lab_utils.controlplane.endpoint import Endpoint
 from lab_utils.controlplane.forward import Forwarder
 from lab_utils.controlplane.metrics import MetricsServer
 from lab_utils.controlplane.nodeport import NodePortProxy
-from lab_utils.controlplane.processes import arguments_of, create_time
+from lab_utils.controlplane.processes import arguments_of, birth_of
 from lab_utils.controlplane.registry import Registry
 from lab_utils.controlplane.server import make_app, make_runner
 from lab_utils.controlplane.store import Store
@@ -109,9 +109,9 @@ def _endpoint(port: int, octet: int, guard_pid: int) -> Endpoint:
         port=port,
         octet=octet,
         pid=pid,
-        create_time=create_time(pid) or 0.0,
+        birth=birth_of(pid) or 0,
         guard_pid=guard_pid,
-        guard_create_time=create_time(guard_pid) or 0.0,
+        guard_birth=birth_of(guard_pid) or 0,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab_utils.controlplane.processes import (
     arguments_of,
-    create_time,
+    birth_of,
     is_same,
     marked,
     signal_marked,
@@ -67,16 +67,16 @@ def test_another_mark_is_left_alone(mark):
 
 
 def test_a_pid_used_again_is_not_the_same_process():
-    created = create_time(os.getpid())
-    assert created is not None
-    assert is_same(os.getpid(), created)
-    assert not is_same(os.getpid(), created - 60)
+    born = birth_of(os.getpid())
+    assert born is not None
+    assert is_same(os.getpid(), born)
+    assert not is_same(os.getpid(), born - 6_000)
 
 
-def test_a_process_that_ended_has_no_start_time():
+def test_a_process_that_ended_has_no_birth():
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
-    assert create_time(child.pid) is None
+    assert birth_of(child.pid) is None
 
 
 def test_arguments_are_read_in_the_order_asked_for():
