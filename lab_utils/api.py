@@ -32,19 +32,23 @@ class Api:
 
     @cached_property
     def _client(self) -> Any:
-        from kubernetes import config
+        from kubernetes import client, config
         from kubernetes.dynamic import DynamicClient
+        from urllib3 import Retry
 
         if not self._kubeconfig.is_file():
             raise ClusterNotRunning(
                 f"There is no cluster: {self._kubeconfig.name} is not there. Start one: lab.up()"
             )
-        client = config.new_client_from_config(str(self._kubeconfig), self._context)
-        client.configuration.retries = False
+        settings = client.Configuration()
+        settings.retries = Retry(connect=3, read=0)  # waiting once for an answer is enough
+        connected = config.new_client_from_config(
+            str(self._kubeconfig), self._context, client_configuration=settings
+        )
         # Not the client's own place for it: a predictable name in a shared temporary folder.
         cache = self._kubeconfig.with_name("discovery.json")
         return _explained(
-            "Reading what the cluster serves", DynamicClient, client, cache_file=str(cache)
+            "Reading what the cluster serves", DynamicClient, connected, cache_file=str(cache)
         )
 
     def request(

@@ -52,7 +52,7 @@ def inject(cluster: Cluster, pod: str, fault: Mapping[str, object]) -> Callable[
 
     def undo() -> None:
         if any(there["metadata"]["name"] == pod for there in cluster.pods()):
-            with suppress(NotFound):  # a worker that has restarted has forgotten it
+            with suppress(NotFound, NotReady):  # a worker that restarts has forgotten it
                 _ask(cluster, pod, "DELETE", f"/faults/{number}", None)
 
     return undo

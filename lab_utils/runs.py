@@ -116,16 +116,21 @@ class Run:
         """Write the run to a folder, as a whole or not at all; replaces a run that is there.
 
         Raises:
-            InvalidInput: The folder holds something else.
+            InvalidInput: The folder holds something else, or cannot be written to.
         """
         folder = Path(folder)
         if folder.exists() and not (folder / "run.json").is_file():
             raise InvalidInput(f"{folder} is not a run: save to a folder that does not exist yet")
-        folder.parent.mkdir(parents=True, exist_ok=True)
         partial = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
             self._write(partial)
             _swap(partial, folder)
+        except OSError as exc:
+            raise InvalidInput(
+                f"The run cannot be saved to {folder}: {exc.strerror}. What was there is "
+                "unchanged; make room or name another folder."
+            ) from exc
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return folder

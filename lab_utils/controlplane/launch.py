@@ -43,11 +43,18 @@ def start(root: Path, config: ClusterConfig, progress: Callable[[str], None]) ->
         if (running := _running(layout)) is not None:
             return running
         _clean(layout)
-        progress("Making certificates and tokens")
-        config.save(layout.config)
-        pki.create_secrets(layout, config)
-        progress("Starting the control plane")
-        return _launch(layout, config)
+        try:
+            progress("Making certificates and tokens")
+            config.save(layout.config)
+            pki.create_secrets(layout, config)
+            progress("Starting the control plane")
+            return _launch(layout, config)
+        except OSError as exc:
+            _clean(layout)
+            raise ClusterError(
+                f"The embedded cluster {config.name!r} cannot be started in {root}: "
+                f"{exc.strerror}. Make room there, or set LAB_STATE_DIR to another folder."
+            ) from exc
 
 
 def find(root: Path) -> Endpoint | None:

@@ -5,6 +5,7 @@ of a line cut short by a crash nothing but that line is lost. Holds no name: a l
 number, drawn when the file is begun.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -49,13 +50,14 @@ class Records:
         """
         at = datetime.now(UTC).isoformat(timespec="seconds")
         record = {"kind": kind, "check": check, "at": at, **fields}
-        with self._locked() as file:
-            if os.fstat(file).st_size == 0:
-                _write(file, {"kind": "learner", "id": secrets.token_hex(8), "format": _FORMAT})
-            elif os.pread(file, 1, os.fstat(file).st_size - 1) != b"\n":
-                os.write(file, b"\n")  # ends the line that a crash cut short
-            _write(file, record)
-            os.fsync(file)
+        with self._explained(), self._locked() as file:
+            size = os.fstat(file).st_size
+            lines = b""
+            if size == 0:
+                lines = _line({"kind": "learner", "id": secrets.token_hex(8), "format": _FORMAT})
+            elif os.pread(file, 1, size - 1) != b"\n":
+                lines = b"\n"  # ends the line that a crash cut short
+            _write(file, lines + _line(record), size)
         return record
 
     def read(self) -> list[Record]:
@@ -72,19 +74,23 @@ class Records:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as exc:
-            raise InvalidInput(
-                f"Your results cannot be kept in {self.path.parent}: {exc.strerror}. "
-                "Set LAB_RESULTS_DIR to a folder you can write to."
-            ) from exc
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
         finally:
             os.close(file)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise InvalidInput(
+                f"Your results cannot be kept in {self.path.parent}: {exc.strerror}. "
+                "Set LAB_RESULTS_DIR to a folder you can write to."
+            ) from exc
 
 
 def read_records(path: Path) -> list[Record]:
@@ -113,5 +119,16 @@ def _parse(line: bytes) -> Record:
     return record if isinstance(record, dict) else {}
 
 
-def _write(file: int, record: Record) -> None:
-    os.write(file, json.dumps(record, allow_nan=False).encode() + b"\n")
+def _line(record: Record) -> bytes:
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
+
+
+def _write(file: int, lines: bytes, size: int) -> None:
+    """Append to a file of this size, as a whole or not at all."""
+    try:
+        if os.write(file, lines) < len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        raise
