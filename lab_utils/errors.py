@@ -10,6 +10,7 @@ and the next step.
     ├── ClusterError                       the cluster answered no, or not at all
     │   ├── ClusterNotRunning              there is nothing to talk to
     │   ├── PortBusy                       a port the cluster needs is taken
+    │   ├── Taken                          another notebook or terminal is at work on it
     │   ├── NotFound                       the object is not in the cluster
     │   └── NotReady                       a condition was not reached in time
     ├── ImageError                         a build or a load of an image failed
@@ -59,6 +60,10 @@ class ClusterNotRunning(ClusterError):
 
 class PortBusy(ClusterError):
     """A port the cluster needs is taken by another process."""
+
+
+class Taken(ClusterError):
+    """Another notebook or terminal of the same learner is at work on the cluster."""
 
 
 class NotFound(ClusterError):

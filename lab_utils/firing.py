@@ -1,8 +1,9 @@
 """Load from a session: sends requests to the cluster's Services and keeps what came of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from lab_utils.journal import list_journals, next_folder
 from lab_utils.sampler import Sampler
 from lab_utils.service import cluster_url, endpoint_urls, require_reachable
 from lab_utils.settings import project_root, state_root
+from lab_utils.turns import Turns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 class Firing(Attachment):
     """An attachment that can fire; each run is written down while it lasts."""
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Who may deploy and measure: two notebooks share a cluster, one at a time."""
+        file = f"{self.backend.name}-{self.settings.cluster}".replace("/", "-")
+        return Turns(state_root(self.settings) / "turns" / file, self.settings.cluster)
 
     def fire(
         self,
@@ -50,19 +58,31 @@ class Firing(Attachment):
 
         Returns:
             The run: tables of requests, usage, events, faults and outages on one clock.
+
+        Raises:
+            Taken: Another notebook has deployed since this one has.
         """
         pods = self._load_pods(inside) if inside else None
         observed = self._observed()
         if isinstance(service, str) and options.get("balance") and not inside:
             observed["endpoints"] = partial(observed["usage"].endpoints, service)
-        return workload.fire(
-            self._address(service, options, pods),
-            rate_rps=rate_rps,
-            duration_s=duration_s,
-            failover=[str(self._address(name, {}, pods)) for name in failover],
-            inside=pods,
-            **observed | options,
-        )
+        with self._measuring():
+            return workload.fire(
+                self._address(service, options, pods),
+                rate_rps=rate_rps,
+                duration_s=duration_s,
+                failover=[str(self._address(name, {}, pods)) for name in failover],
+                inside=pods,
+                **observed | options,
+            )
+
+    @contextmanager
+    def _measuring(self) -> Iterator[None]:
+        """Take a turn on what this process has deployed; a reset in the middle spoils the run."""
+        with self.turns.take():
+            self.turns.require_mine()
+            yield
+            self.turns.require_mine()
 
     def _load_pods(self, count: int) -> Pods:
         """Have the load generator's image where pods can be made of it."""
@@ -82,8 +102,9 @@ class Firing(Attachment):
             options: As `lab_utils.workload.fire_closed` takes them: users, think_s, and how the
                 client behaves.
         """
-        url = self._address(service, options)
-        return workload.fire_closed(url, count=count, **self._observed() | options)
+        with self._measuring():
+            url = self._address(service, options)
+            return workload.fire_closed(url, count=count, **self._observed() | options)
 
     def history(self) -> "pd.DataFrame":
         """List what is kept of the last runs, the newest first; `lab.Run.load` reads one.

@@ -102,8 +102,14 @@ class Lab(Firing):
 
         Raises:
             InvalidInput: There is no such experiment; names those there are.
+            Taken: Another notebook is busy on the cluster and does not end.
         """
         folder = manifests.find_experiment(experiment)
+        with self.turns.take():
+            self.turns.sign()
+            return self._deploy(folder)
+
+    def _deploy(self, folder: Path) -> dict[str, Any]:
         self.up()
         restore.restore_nodes(self.cluster, self.backend)
         self.build_image()
@@ -135,12 +141,16 @@ class Lab(Firing):
             wait_for_metrics(self.cluster)
 
     def reset(self) -> dict[str, Any]:
-        """Delete the namespace with all that is in it and deploy anew; the cluster stays."""
+        """Delete the namespace with all that is in it and deploy anew; the cluster stays.
+
+        Waits for nobody: whoever is measuring meanwhile is told so.
+        """
+        self.turns.sign()
         self.up()
         restore.restore_nodes(self.cluster, self.backend)
         with track(f"Deleting namespace {self.backend.namespace}"):
             restore.delete_namespace(self.cluster)
-        return self.ensure()
+        return self._deploy(manifests.find_experiment(""))
 
     def get(self, kind: str, name: str = "", *, selector: str = "") -> "pd.DataFrame":
         """Show objects as `kubectl get` does, as a table."""
