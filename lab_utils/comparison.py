@@ -62,7 +62,7 @@ def merge(runs: Sequence["Run"]) -> "Run":
     tables["outages"] = analysis.tell_outages(tables)
     settings = _common_settings(runs)
     if any(numbers):  # the rate of several schedules is that of none of them
-        settings = _without_rate(settings)
+        settings = _leave_out(settings, "rate_rps", "arrivals")
     return replace(
         first, **tables, settings=settings, interrupted=any(run.interrupted for run in runs)
     )
@@ -72,7 +72,8 @@ def pick_role(run: "Run", role: str) -> "Run":
     """Take the requests that one role answered, and what was sampled of its pods.
 
     Returns:
-        A run with these rows only. It has no rate: its requests are a share of a schedule.
+        A run with these rows only. Whether its load was valid is judged of the whole: a share of a
+        schedule has no rate of its own.
     """
     requests = run.requests[run.requests["role"] == role]
     kept = requests["request_id"]
@@ -83,11 +84,11 @@ def pick_role(run: "Run", role: str) -> "Run":
         "usage": run.usage[run.usage["role"] == role],
     }
     tables = {name: table.reset_index(drop=True) for name, table in tables.items()}
-    return replace(run, **tables, settings=_without_rate(run.settings))
+    return replace(run, **tables, settings=_leave_out(run.settings, "loop", "rate_rps", "arrivals"))
 
 
-def _without_rate(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in ("rate_rps", "arrivals")}
+def _leave_out(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def _first_numbers(runs: Sequence["Run"]) -> list[int]:

@@ -58,9 +58,10 @@ def fan_out_points(run: "Run", *, slow_s: float) -> pd.DataFrame:
         slow_s: A page that took longer is slow.
 
     Returns:
-        One row per size, rising: fan_out, requests (pages), slow (how many of them were).
+        One row per size, rising: fan_out, requests (pages), slow (how many of them were), invalid
+        (why the run's load was not what was asked for; "" if it was).
     """
     found = pages(run)
     slow = (found["latency_s"] > slow_s).groupby(found["fan_out"])
     points = slow.agg(requests="size", slow="sum").rename_axis("fan_out").reset_index()
-    return points.astype("int64")
+    return points.astype("int64").assign(invalid="; ".join(run.validity.reasons))
