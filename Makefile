@@ -4,9 +4,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.14 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+MINUTES ?= 30
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test lint bench lock docs notebooks gallery clean
+.PHONY: help setup demo lab test lint bench soak lock docs notebooks gallery clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +42,9 @@ lint: $(READY)  ## Style, types and the direction of the arrows
 
 bench: $(READY)  ## The benchmarks, side by side; writes build/bench.json
 	$(BIN)/python -m tests.bench
+
+soak: $(READY)  ## Random operations and what must hold; MINUTES=30 SEED=1
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 docs: $(READY)  ## Build the site into build/site; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going docs build/site

@@ -42,7 +42,7 @@ def bench() -> Iterator[Row]:
     lab.down()
     try:
         lab.ensure()
-        pause = random.Random(1)  # noqa: S311
+        pause = random.Random(1)
         starts = [start_up(lab, f"start-{i}") for i in range(STARTS)]
         factor = REFERENCE["start-up, limit 100m: process started -> first_answer, s"]["median"]
         factor /= REFERENCE["start-up, limit 100m: CPU ms used until the first answer"]["median"]
@@ -130,7 +130,7 @@ def staircase(lab: Lab) -> Iterator[Row]:
     until(lambda: "podIP" in get(lab, f"{PODS}/burns")["status"])
     address = get(lab, f"{PODS}/burns")["status"]["podIP"]
     until(lambda: answers(address))
-    pause = random.Random(1)  # noqa: S311
+    pause = random.Random(1)
     connection = http.client.HTTPConnection(address, 8000)
     for service_ms, count in BURNS.items():
         tensor = {"name": "input", "shape": [1], "datatype": "FP32", "data": [1.0]}

@@ -99,7 +99,7 @@ class Session:
     """One random walk."""
 
     def __init__(self, http: Client, seed: int) -> None:
-        self.http, self.rng = http, random.Random(seed)  # noqa: S311 no secret
+        self.http, self.rng = http, random.Random(seed)
 
     def send(self, method: str, path: str, body: Any = None, media: str = "json") -> Answer:
         query = self.rng.choice(QUERIES)

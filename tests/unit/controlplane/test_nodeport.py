@@ -46,7 +46,7 @@ class Lab:
             config,
             self.down.__contains__,
             addresses={"w1": "127.77.1.1"},
-            rng=random.Random(1),  # noqa: S311 the same choices each time
+            rng=random.Random(1),
             min_sync_period_s=min_sync_period_s,
         )
         self.servers: list[asyncio.Server] = []

@@ -84,7 +84,7 @@ def is_tracked(pod: Object) -> bool:
 def test_a_job_counts_every_pod_once(
     completions: int, parallelism: int, mode: str, limits: Object, seed: int
 ) -> None:
-    luck = random.Random(seed)  # noqa: S311 no secret
+    luck = random.Random(seed)
     spec = {"completions": completions, "parallelism": parallelism, "completionMode": mode}
     simulation = Simulation(spec | limits)
     for _ in range(LOOKS):

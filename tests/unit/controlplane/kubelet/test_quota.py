@@ -33,13 +33,13 @@ def serve(quota: Quota, works_ms: list[float], thinks_ms: list[float]) -> list[f
 )
 def test_the_staircase_of_a_real_cluster(work_ms: float, recorded_ms: float) -> None:
     """Medians recorded on Kind at 100m, with the CPU time that a request cost there."""
-    rng, n = random.Random(1), 400  # noqa: S311
+    rng, n = random.Random(1), 400
     latencies = serve(Quota(0.1, 0), [work_ms] * n, [rng.uniform(0, 200) for _ in range(n)])
     assert statistics.median(latencies) == pytest.approx(recorded_ms, rel=0.15)
 
 
 def test_the_share_is_exact_however_late_the_looks_come() -> None:
-    quota, rng, now, used = Quota(0.2, 0), random.Random(2), 0, 0  # noqa: S311
+    quota, rng, now, used = Quota(0.2, 0), random.Random(2), 0, 0
     while now < 100 * PERIOD_NS:
         late = rng.randrange(5 * MS)
         step = max(quota.next_look_ns() - now, 0) + late
