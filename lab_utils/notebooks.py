@@ -230,12 +230,16 @@ def _verdicts(notebook: Any) -> dict[str, str]:
 
 
 def _tidy(notebook: Any) -> None:
-    """Leave out when each cell ran, which makes every run a change, and shrink the figures."""
+    """Leave out when each cell ran, which makes every run a change, and shrink the figures.
+
+    A figure is kept as PNG alone: its HTML is the same again, and its words are in the metadata.
+    """
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = _shrink(output.data["image/png"])
+                output.data.pop("text/html", None)
 
 
 def _shrink(png_base64: str) -> str:

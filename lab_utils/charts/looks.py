@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lab_utils.charts.alt import speak_in_notebooks
 from lab_utils.charts.words import EVERYONE, write_beside
 from lab_utils.errors import InvalidInput
 from lab_utils.runs import Run
@@ -40,8 +41,9 @@ BAND = "#BBBBBB"
 
 
 def use_style() -> None:
-    """Use the lab's stylesheet for every figure from here on."""
+    """Use the lab's stylesheet for every figure from here on; in a notebook, with its words."""
     plt.style.use(_STYLESHEET)
+    speak_in_notebooks()
 
 
 def style() -> AbstractContextManager[None]:
