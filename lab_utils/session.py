@@ -27,6 +27,7 @@ from lab_utils.service import (
     wait_for_metrics,
 )
 from lab_utils.settings import project_root
+from lab_utils.startups import read_starts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,6 +193,11 @@ class Lab(Firing):
         """Change settings of every worker of a role while it runs: see `lab_utils.control`."""
         self._require_running()
         return control.configure(self.cluster, role, settings)
+
+    def starts(self) -> "pd.DataFrame":
+        """Show what each Ready pod took to start, by CPU limit: see `lab_utils.startups`."""
+        self._require_running()
+        return read_starts(self.cluster)
 
     def logs(self, pod: str, *, tail: int | None = None, previous: bool = False) -> str:
         """Read what a pod has written."""

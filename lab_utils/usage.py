@@ -5,7 +5,7 @@ moves only every 10 to 15 s, is the cross-check.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,11 @@ from lab_utils.tables import make_table
 from lab_utils.watches import Gap
 
 _CPU = "process_cpu_seconds_total"
-_MEMORY = "process_resident_memory_bytes"
+_MEMORY = "lab_memory_bytes"
+"""What counts against the limit, as the container's control group has it."""
+_RESIDENT = "process_resident_memory_bytes"
+"""The process's own figure, with the pages that it shares: where there is no control group."""
+_GAUGES = (_MEMORY, _RESIDENT)
 _PERIODS = "lab_cpu_periods_total"
 _THROTTLED = "lab_cpu_throttled_periods_total"
 
@@ -37,14 +41,15 @@ class Sample:
     trouble: str = ""
 
 
-def parse_metrics(text: str) -> dict[str, float]:
-    """Read what the sampler needs from the Prometheus text of a worker.
+def parse_metrics(
+    text: str, wanted: Collection[str] = (_CPU, _PERIODS, _THROTTLED, *_GAUGES)
+) -> dict[str, float]:
+    """Read series of a worker from Prometheus text: by default what the sampler needs.
 
     Raises:
         ValueError: It is not in Prometheus' text format.
     """
     samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
-    wanted = {_CPU, _MEMORY, _PERIODS, _THROTTLED}
     return {sample.name: sample.value for sample in samples if sample.name in wanted}
 
 
@@ -64,7 +69,8 @@ def tabulate_usage(samples: Iterable[Sample], clock: Clock) -> pd.DataFrame:
     before: dict[str, Sample] = {}
     for sample in sorted(samples, key=lambda one: one.perf_ns):
         row = {name: getattr(sample, name) for name in ("pod", "node", "role", "restarts", "ready")}
-        row |= {"t_s": clock.at_s(sample.perf_ns), "memory_bytes": sample.counters.get(_MEMORY)}
+        memory_bytes = sample.counters.get(_MEMORY, sample.counters.get(_RESIDENT))
+        row |= {"t_s": clock.at_s(sample.perf_ns), "memory_bytes": memory_bytes}
         if sample.counters:
             row |= _rates(before.get(sample.pod), sample)
             before[sample.pod] = sample
@@ -78,7 +84,7 @@ def _rates(before: Sample | None, now: Sample) -> dict[str, float]:
     grown = {
         name: value - before.counters[name]
         for name, value in now.counters.items()
-        if name in before.counters and name != _MEMORY
+        if name in before.counters and name not in _GAUGES
     }
     if any(value < 0 for value in grown.values()):
         return {}  # the counters began anew: the container was restarted

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.faults import Faults
+from worker.startup import Startup, measure
 
 _TICK_S, _LINGER_TICKS = 0.02, 25
 """Half a second: how long a connection without a request may live on after SIGTERM. Its client may
@@ -26,6 +27,7 @@ class Lifecycle:
         self._faults = faults
         self.loaded = False
         self.draining = False
+        self.startup: Startup | None = None
 
     @property
     def ready(self) -> bool:
@@ -82,6 +84,11 @@ class GracefulServer(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._drain)
         yield
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Listen, and note what it took to come this far."""
+        await super().startup(sockets)
+        self._lifecycle.startup = measure()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Accept nothing new, answer everything else, end."""

@@ -5,7 +5,7 @@ read when somebody asks.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from worker.engine import Engine
 from worker.jobs import Times
 from worker.settings import Settings
+from worker.startup import Startup
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -38,11 +39,14 @@ _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 class Metrics:
     """The metrics of one worker."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, startup: Callable[[], Startup | None]
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(CpuQuota(Path(settings.cgroup_root)))
+        self._registry.register(Memory(Path(settings.cgroup_root)))
         seconds = Histogram(
             "lab_request_seconds",
             "Time of answered requests. queue and service are on the ideal timeline; total is what "
@@ -69,6 +73,7 @@ class Metrics:
         depth.set_function(lambda: engine.waiting)
         self._sums = Sums()
         self._registry.register(Totals(engine, self._sums, settings))
+        self._registry.register(Start(startup))
 
     def count(self, code: int) -> None:
         """Record that an infer request was answered with this status code."""
@@ -143,6 +148,50 @@ def _named(name: str, text: str, kind: str, labels: dict[str, str], value: float
     return metric
 
 
+class Memory(Collector):
+    """The memory that counts against this container's limit, as a kubelet reckons it.
+
+    What is charged, less the file pages that the kernel would rather drop than kill for. Without
+    cgroup files there is no series. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._ways = (
+            (root / "memory.current", root / "memory.stat", "inactive_file"),
+            (
+                root / "memory" / "memory.usage_in_bytes",
+                root / "memory" / "memory.stat",
+                "total_inactive_file",
+            ),
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Read it now."""
+        for charged, stat, droppable in self._ways:
+            with contextlib.suppress(OSError, ValueError):
+                used = int(charged.read_text()) - _read_counters(stat).get(droppable, 0)
+                text = "Memory that counts against the container's limit."
+                yield GaugeMetricFamily("lab_memory_bytes", text, value=used)
+                return
+
+
+class Start(Collector):
+    """What the start of this process took; no series before it listens, or where nobody knows."""
+
+    def __init__(self, startup: Callable[[], Startup | None]) -> None:
+        self._startup = startup
+
+    def collect(self) -> Iterator[Metric]:
+        """Give both times."""
+        if (taken := self._startup()) is None:
+            return
+        for name, text, value in (
+            ("lab_start_seconds", "From the start of the process until it listened.", taken.wall_s),
+            ("lab_start_cpu_seconds", "CPU time that this took.", taken.cpu_s),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+
+
 class CpuQuota(Collector):
     """Counters of the kernel's CPU bandwidth control for this container.
 
@@ -167,8 +216,13 @@ class CpuQuota(Collector):
             yield CounterMetricFamily(name, text, value=value)
 
     def _read(self) -> dict[str, int]:
-        for file in self._files:
-            with contextlib.suppress(OSError):
-                words = file.read_text().split()
-                return dict(zip(words[::2], map(int, words[1::2]), strict=True))
-        return {}
+        found = map(_read_counters, self._files)
+        return next((stat for stat in found if stat), {})
+
+
+def _read_counters(file: Path) -> dict[str, int]:
+    """Read a file of names and numbers; nothing from one that cannot be read."""
+    with contextlib.suppress(OSError):
+        words = file.read_text().split()
+        return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    return {}

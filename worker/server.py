@@ -50,7 +50,7 @@ async def serve(settings: Settings) -> None:
     lifecycle = Lifecycle(faults)
     timeline = Timeline(loop)
     engine = Engine(settings, timeline, _device(settings, timeline, loop), faults.slowdown)
-    metrics = Metrics(engine, settings)
+    metrics = Metrics(engine, settings, lambda: lifecycle.startup)
     app: ASGIApp = create_app(settings, engine, metrics, lifecycle)
     async with contextlib.AsyncExitStack() as stack:
         if settings.control:  # imported here: a worker without it has no memory to spare for it

@@ -68,6 +68,12 @@ def test_a_pod_without_work_is_not_throttled():
     assert table["throttled_share"][1] == 0.0
 
 
+def test_memory_is_what_counts_against_the_limit_where_that_is_known():
+    known = sample(0, 1.0)
+    known.counters["lab_memory_bytes"] = 1.0
+    assert tabulate_usage([known, sample(1, 1.0)], CLOCK)["memory_bytes"].tolist() == [1, 2**25]
+
+
 def test_only_what_is_needed_is_read_from_the_metrics():
     assert parse_metrics(METRICS.format(cpu=1.5)) == {
         "process_cpu_seconds_total": 1.5,

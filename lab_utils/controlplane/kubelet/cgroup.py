@@ -1,7 +1,8 @@
 """A control group without the kernel's help: the processes of one container and their accounts.
 
 Follows a container's processes however they fork, adds up what they use, stops and continues them
-as one, and keeps the cpu.stat that a real cgroup v2 has. Never decides: the limiter does.
+as one, and keeps the cpu.stat and memory.current that a real cgroup v2 has. Never decides: the
+limiter does.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ class Cgroup:
         self._folder = folder
         self._cpu_ns: dict[int, int] = {leader: 0}
         self._ended_cpu_ns = 0
-        self._published = ""
+        self._published: dict[str, str] = {}
 
     @property
     def stat(self) -> CpuStat:
@@ -91,7 +92,7 @@ class Cgroup:
             _send(os.kill, pid, number)
 
     def publish(self) -> None:
-        """Write cpu.stat; on a full disk the old one stays."""
+        """Write cpu.stat and memory.current; on a full disk the old ones stay."""
         used_us = self.usage_ns() // 1000
         user_us = int(used_us * proc.user_share(self.leader))
         counters = {
@@ -102,13 +103,16 @@ class Cgroup:
             "nr_throttled": self.stat.nr_throttled,
             "throttled_usec": self.stat.throttled_ns // 1000,
         }
-        text = "".join(f"{name} {value}\n" for name, value in counters.items())
-        if text != self._published:
+        self._write("cpu.stat", "".join(f"{name} {value}\n" for name, value in counters.items()))
+        self._write("memory.current", f"{self.memory_bytes}\n")
+
+    def _write(self, name: str, text: str) -> None:
+        if text != self._published.get(name):
             with contextlib.suppress(OSError):
-                partial = self._folder / ".cpu.stat"
+                partial = self._folder / f".{name}"
                 partial.write_text(text)
-                partial.replace(self._folder / "cpu.stat")
-                self._published = text
+                partial.replace(self._folder / name)
+                self._published[name] = text
 
 
 def _send(kill: Callable[[int, int], None], pid: int, number: signal.Signals) -> None:

@@ -1,12 +1,14 @@
 import asyncio
+import time
 
 import pytest
 
 from worker.device import Accelerator
 from worker.engine import Engine
 from worker.jobs import Times
-from worker.metrics import CpuQuota, Metrics
+from worker.metrics import CpuQuota, Memory, Metrics
 from worker.settings import Settings
+from worker.startup import Startup, measure
 from worker.timeline import Timeline
 
 V2 = "usage_usec 900\nnr_periods 10\nnr_throttled 4\nthrottled_usec 250000\n"
@@ -39,10 +41,47 @@ def test_without_counters_there_are_no_series_rather_than_zeros(tmp_path, text):
     assert quota(tmp_path) == {}
 
 
-def make_metrics(**settings) -> Metrics:
+def memory(root) -> list[float]:
+    return [sample.value for metric in Memory(root).collect() for sample in metric.samples]
+
+
+@pytest.mark.parametrize(
+    ("charged", "stat", "droppable"),
+    [
+        ("memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ],
+    ids=["v2", "v1"],
+)
+def test_memory_is_what_counts_against_the_limit(tmp_path, charged, stat, droppable):
+    assert memory(tmp_path) == []
+    (tmp_path / "memory").mkdir()
+    (tmp_path / charged).write_text("5000\n")
+    assert memory(tmp_path) == [5000]
+    (tmp_path / stat).write_text(f"anon 1\n{droppable} 2000\n")
+    assert memory(tmp_path) == [3000]
+
+
+def test_a_start_is_measured_from_the_first_instant_of_the_process():
+    first, second = measure(), measure()
+    assert 0 < first.cpu_s <= second.cpu_s
+    assert time.process_time() - 0.1 < first.cpu_s < first.wall_s + 0.02  # ticks of 10 ms
+    assert first.wall_s <= second.wall_s
+
+
+async def test_a_start_is_told_once_the_worker_listens():
+    metrics = make_metrics()
+    assert "lab_start_seconds" not in metrics.render().decode()
+    metrics = make_metrics(startup=Startup(wall_s=3.5, cpu_s=0.35))
+    text = metrics.render().decode()
+    assert "lab_start_seconds 3.5" in text
+    assert "lab_start_cpu_seconds 0.35" in text
+
+
+def make_metrics(startup: Startup | None = None, **settings) -> Metrics:
     timeline = Timeline(asyncio.get_running_loop())
     engine = Engine(Settings(**settings), timeline, Accelerator(timeline))
-    return Metrics(engine, Settings(**settings))
+    return Metrics(engine, Settings(**settings), lambda: startup)
 
 
 async def test_times_are_told_by_phase_in_buckets_around_the_mean():

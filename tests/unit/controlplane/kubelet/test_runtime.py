@@ -104,6 +104,16 @@ async def test_a_container_can_read_how_it_was_throttled(
     assert counters()["throttled_usec"] > 0
 
 
+async def test_a_container_finds_the_memory_that_counts_against_its_limit(
+    runtime: Runtime, make_launch: MakeLaunch
+) -> None:
+    keeper = "import time; kept = bytearray(b'x') * (20 << 20); time.sleep(600)"
+    container = runtime.start(make_launch(keeper, Limits(memory_bytes=64 * 2**20)))
+    current = container.launch.folder / "cgroup" / "memory.current"
+    await until(lambda: current.is_file() and int(current.read_text()) > 20 * 2**20)
+    assert int(current.read_text()) < 64 * 2**20
+
+
 async def test_too_much_memory_kills(runtime: Runtime, make_launch: MakeLaunch) -> None:
     leak = "import time; kept = bytearray(64 << 20); time.sleep(600)"
     container = runtime.start(make_launch(leak, Limits(memory_bytes=32 * 2**20)))
