@@ -58,6 +58,14 @@ def test_slow_stretches_the_service_time_while_it_lasts(controlled):
     assert (slow, after) == (pytest.approx(0.3), pytest.approx(0.1))
 
 
+def test_each_pod_says_what_its_start_took_under_its_limit(controlled):
+    starts = controlled.starts()
+    assert set(starts["role"]) == {"primary", "backup"}
+    assert (starts["limit_cores"] == 0.1).all()
+    assert (starts["startup_s"] > starts["cpu_s"]).all()
+    assert starts["cpu_s"].between(0.1, 2).all()
+
+
 def test_a_drained_node_is_empty_until_it_is_given_back(controlled):
     node = primary(controlled)["spec"]["nodeName"]
 
