@@ -7,7 +7,8 @@ hundredth when its process began and when it listened.
 import math
 from typing import TYPE_CHECKING
 
-from lab_utils.cluster import Cluster, is_ready
+from lab_utils.cluster import Cluster
+from lab_utils.conditions import is_ready
 from lab_utils.states import role_of
 from lab_utils.units import parse_cores
 from lab_utils.usage import parse_metrics

@@ -16,7 +16,7 @@ from lab_utils.analysis.outages import (
     tell_outages,
 )
 from lab_utils.analysis.percentiles import bootstrap_band, percentiles
-from lab_utils.analysis.points import response_points, users_points
+from lab_utils.analysis.points import response_points, users_points, work_points
 from lab_utils.analysis.service import (
     amplification,
     errors,
@@ -56,4 +56,5 @@ __all__ = [
     "tell_outages",
     "twin",
     "users_points",
+    "work_points",
 ]

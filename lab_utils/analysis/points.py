@@ -102,3 +102,40 @@ def users_points(runs: Iterable["Run"]) -> pd.DataFrame:
         )
     columns = ["users", "requests", "rps", "mean_s"]
     return pd.DataFrame(rows, columns=columns).sort_values("users", ignore_index=True)
+
+
+def work_points(runs: Iterable["Run"]) -> pd.DataFrame:
+    """Give the latency of each request beside its work and the CPU limit of the pod it met.
+
+    Args:
+        runs: Runs with `service_ms`, against pods that burn it as CPU time.
+
+    Returns:
+        One row per answered request: role, limit_cores (NaN where the pod has none), work_s,
+        latency_s.
+    """
+    tables = [
+        pd.DataFrame(
+            {
+                "role": answered["role"],
+                "limit_cores": [_limit_cores(run, role) for role in answered["role"]],
+                "work_s": float(run.settings["service_ms"]) / 1e3,
+                "latency_s": answered["latency_s"],
+            }
+        )
+        for run in runs
+        for answered in [run.requests[run.requests["ok"]]]
+    ]
+    return pd.concat([_NO_WORK, *tables], ignore_index=True).astype(_NO_WORK.dtypes)
+
+
+_NO_WORK = pd.DataFrame(
+    {
+        "role": pd.Series(dtype="str"),
+        **dict.fromkeys(("limit_cores", "work_s", "latency_s"), pd.Series(dtype="float64")),
+    }
+)
+
+
+def _limit_cores(run: "Run", role: str) -> float:
+    return float(run.settings.get("limits", {}).get(role, {}).get("cpu_cores", np.nan))

@@ -10,7 +10,7 @@ from lab_utils.charts.classroom import spread, stuck
 from lab_utils.charts.dashboard import dashboard
 from lab_utils.charts.distribution import ccdf, fan_out, histogram
 from lab_utils.charts.latency import parts, timeline
-from lab_utils.charts.limits import staircase, startup
+from lab_utils.charts.limits import by_limit, staircase, startup
 from lab_utils.charts.looks import style, use_style
 from lab_utils.charts.outages import detection, failover, phases, rollout
 from lab_utils.charts.overload import amplification, autoscaling, goodput, load_curve
@@ -23,6 +23,7 @@ __all__ = [
     "autoscaling",
     "availability",
     "batching",
+    "by_limit",
     "ccdf",
     "dashboard",
     "detection",

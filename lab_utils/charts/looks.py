@@ -155,9 +155,10 @@ def draw_limit_at(ax: Axes, x: float, text: str) -> None:
     write_beside(ax, (x, x), 0.98, text)
 
 
-def given(predicted: Mapping[K, float] | None) -> dict[K, float]:
+def given(predicted: Mapping[K, float | None] | None) -> dict[K, float]:
     """Give the predictions that were made: a learner may have left some out (None or NaN)."""
-    return {key: value for key, value in (predicted or {}).items() if math.isfinite(value)}
+    known = {key: value for key, value in (predicted or {}).items() if value is not None}
+    return {key: value for key, value in known.items() if math.isfinite(value)}
 
 
 def draw_prediction(ax: Axes, x: float, y: float, *, label: str = "predicted") -> None:

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 
 from lab_utils.charts.looks import (
     draw_limit,
+    draw_predicted_x,
     end_of,
+    given,
     look_of,
     mark_faults,
     name_of,
@@ -40,11 +42,14 @@ _PANELS = (
 )
 
 
-def usage(run: Run, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def usage(
+    run: Run, *, predicted_s: float | None = None, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
     """Draw CPU, memory and throttling of each pod, with its limits, faults and outages.
 
     Args:
         run: The run; `run.settings["limits"]` holds the limits that the sampler found.
+        predicted_s: When the memory was predicted to reach its limit, drawn as an open diamond.
         axes: Three axes; a new figure by default.
 
     Returns:
@@ -58,6 +63,8 @@ def usage(run: Run, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
         return panels
     for ax, panel in zip(panels, _PANELS, strict=True):
         _draw(ax, run, panel)
+    for at_s in given({0: predicted_s}).values():
+        draw_predicted_x(panels[1], at_s, "s")
     panels[-1].set_xlabel("Time since the start of the run (s)")
     add_footnote(panels[-1], run)
     set_title(panels[0], _say(run.usage), run)

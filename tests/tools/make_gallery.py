@@ -113,19 +113,33 @@ def closed_loop(users: int, think_s: float = 0.9, n: int = 2000) -> float:
     return n / free_s
 
 
+def stopped(work_ms: float, quota_ms: float, start_ms: float) -> float:
+    """Give the latency in seconds of work that begins start_ms after a period has."""
+    now_ms, left_ms, end_ms = start_ms, work_ms, 100.0
+    while True:
+        run_ms = min(left_ms, quota_ms, end_ms - now_ms)
+        now_ms, left_ms = now_ms + run_ms, left_ms - run_ms
+        if left_ms <= 1e-9:
+            return (now_ms - start_ms) / 1e3
+        now_ms, end_ms = end_ms, end_ms + 100
+
+
 def throttled() -> pd.DataFrame:
-    random, rows = np.random.default_rng(3), []
-    for work_ms in (3, 8, 15, 25, 35, 55):
-        for start_ms in random.uniform(0, 100, 40):
-            now_ms, left_ms, end_ms = start_ms, float(work_ms), 100.0
-            while True:
-                run_ms = min(left_ms, 10.0, end_ms - now_ms)
-                now_ms, left_ms = now_ms + run_ms, left_ms - run_ms
-                if left_ms <= 1e-9:
-                    break
-                now_ms, end_ms = end_ms, end_ms + 100
-            rows.append({"work_s": work_ms / 1e3, "latency_s": (now_ms - start_ms) / 1e3})
-    return pd.DataFrame(rows)
+    random = np.random.default_rng(3)
+    return pd.DataFrame(
+        {"work_s": work_ms / 1e3, "latency_s": stopped(float(work_ms), 10.0, start_ms)}
+        for work_ms in (3, 8, 15, 25, 35, 55)
+        for start_ms in random.uniform(0, 100, 40)
+    )
+
+
+def throttled_by_limit() -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    return pd.DataFrame(
+        {"limit_cores": cores, "latency_s": stopped(25.0, 100 * cores, start_ms)}
+        for cores in (0.05, 0.1, 0.2)
+        for start_ms in random.uniform(0, 100, 40)
+    )
 
 
 def starts() -> pd.DataFrame:
@@ -373,6 +387,14 @@ PICTURES = [
         "Latency against CPU work: steps of 100 ms in the grey envelope of the theory",
         SIMULATED, lambda _: charts.staircase(
             throttled(), limit_cores=0.1, predicted={0.025: 0.1}
+        ),
+    ),
+    Picture(
+        "by_limit", "What does half the CPU limit cost?",
+        "Latency of 25 ms of work at three limits in the grey envelope of the theory, falling in "
+        "steps as the limit grows",
+        SIMULATED, lambda _: charts.by_limit(
+            throttled_by_limit(), work_s=0.025, predicted={0.05: 0.5}
         ),
     ),
     Picture(

@@ -20,6 +20,9 @@ CHARTS = {
         {"size": [1, 8], "rps": [18.0, 88.0], "batch_s": [0.055, 0.09]},
         {"fixed_s": 0.05, "per_item_s": 0.005}, {8: 70},
     ),
+    "by_limit": (
+        {"limit_cores": [0.05, 0.1], "latency_s": [0.37, 0.16]}, {"work_s": 0.025}, {0.05: 0.3},
+    ),
     "detection": (HANG | {"detected_s": [3.4, 4.3], "predicted_s": [3.0, 3.0]}, {}, None),
     "fan_out": (
         {"fan_out": [1, 10], "requests": [500, 500], "slow": [25, 200]}, {"one_slow": 0.05},
@@ -147,6 +150,15 @@ def test_the_staircase_has_its_envelope():
     tops = outline[abs(outline[:, 0] - 25) < 0.05][:, 1]
     band = theory.throttled_latency_s(0.025, 0.1)
     assert (tops.min(), tops.max()) == pytest.approx((band.low * 1e3, band.high * 1e3), abs=1)
+
+
+def test_the_same_work_by_limit_has_the_envelope_of_each_limit():
+    [ax] = draw("by_limit")
+    mean = next(line for line in ax.lines if line.get_label() == "its mean")
+    at = int(np.argmin(abs(mean.get_xdata() - 60)))
+    exact_ms = 1e3 * theory.throttled_latency_s(0.025, mean.get_xdata()[at] / 1e3).value
+    assert mean.get_ydata()[at] == pytest.approx(exact_ms)
+    assert "25 ms of work: 370 ms at 50m" in texts(ax)
 
 
 def test_phases_are_stacked_and_carry_their_prediction():

@@ -91,3 +91,17 @@ def test_a_page_that_the_end_of_the_run_has_cut_says_nothing():
 def test_a_run_without_pages_says_how_to_ask_for_them():
     with pytest.raises(InvalidInput, match=r"arrivals=lab\.arrivals\.Bursts"):
         analysis.pages(ideal_run(5.0, seconds=2))
+
+
+def test_work_points_know_the_limit_each_request_met():
+    rows = [{"role": role, "latency_s": 0.1, "ok": role != "gone"} for role in ("a", "b", "gone")]
+    limits = {"a": {"cpu_cores": 0.05}, "b": {}}
+    run = simple_run(rows, settings={"service_ms": 25.0, "limits": limits})
+    points = analysis.work_points([run])
+    assert points["role"].tolist() == ["a", "b"]
+    assert points["work_s"].tolist() == [0.025, 0.025]
+    assert points["limit_cores"].tolist() == [0.05, pytest.approx(np.nan, nan_ok=True)]
+
+
+def test_no_runs_are_no_work_points():
+    assert list(analysis.work_points([])) == ["role", "limit_cores", "work_s", "latency_s"]
