@@ -17,6 +17,7 @@ from lab_utils.analysis.outages import (
 )
 from lab_utils.analysis.percentiles import bootstrap_band, percentiles
 from lab_utils.analysis.points import response_points, users_points, work_points
+from lab_utils.analysis.probes import detection_points, silences
 from lab_utils.analysis.service import (
     amplification,
     errors,
@@ -36,6 +37,7 @@ __all__ = [
     "amplification",
     "availability",
     "bootstrap_band",
+    "detection_points",
     "errors",
     "fan_out_points",
     "find_outages",
@@ -51,6 +53,7 @@ __all__ = [
     "response_points",
     "select_judged",
     "shares",
+    "silences",
     "split_outages",
     "summarize",
     "tell_outages",

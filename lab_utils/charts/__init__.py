@@ -15,6 +15,7 @@ from lab_utils.charts.looks import style, use_style
 from lab_utils.charts.outages import detection, failover, phases, rollout
 from lab_utils.charts.overload import amplification, autoscaling, goodput, load_curve
 from lab_utils.charts.queues import batching, fleet, response, throughput
+from lab_utils.charts.readiness import readiness
 from lab_utils.charts.service import availability, shares
 from lab_utils.charts.usage import usage
 
@@ -35,6 +36,7 @@ __all__ = [
     "load_curve",
     "parts",
     "phases",
+    "readiness",
     "response",
     "rollout",
     "shares",

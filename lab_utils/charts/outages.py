@@ -175,7 +175,8 @@ def detection(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             top = max(top, float(mine["predicted_s"].max()))
         inside += int(mine["detected_s"].between(band.low, band.high).sum())
         top = max(top, band.high, float(mine["detected_s"].max()))
-        ticks.append(f"every {period_s:g} s,\n{threshold:g} failures,\ntime-out {timeout_s:g} s")
+        failures = f"{threshold:g} failure{'s' if threshold != 1 else ''}"
+        ticks.append(f"every {period_s:g} s,\n{failures},\ntime-out {timeout_s:g} s")
     ax.set_xticks(range(len(ticks)), ticks)
     ax.set_xlim(-0.6, len(ticks) - 0.4)
     ax.set_ylim(0, top * 1.1)

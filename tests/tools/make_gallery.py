@@ -360,6 +360,11 @@ PICTURES = [
         MEASURED, lambda run: charts.rollout(run, least_ready=1),
     ),
     Picture(
+        "readiness", "Who was ready when, and what did that cost?",
+        "A lane per pod, filled while it is ready and dashed at the kill, over requests per second",
+        MEASURED, lambda run: charts.readiness(run, predicted={"primary": 4.5}),
+    ),
+    Picture(
         "availability", "Which arrangement loses fewest?",
         "Share of failed requests per run with its interval, diamonds for the predictions",
         "the stored run and simulation", lambda run: charts.availability(

@@ -25,6 +25,7 @@ CHARTS = {
     "goodput": lambda run: charts.goodput({"run": run}, slo_s=0.2),
     "histogram": lambda run: charts.histogram(run, predicted=0.1),
     "parts": lambda run: charts.parts(run),
+    "readiness": lambda run: charts.readiness(run, predicted={"primary": 1.0}),
     "rollout": lambda run: charts.rollout(run, least_ready=1),
     "shares": lambda run: charts.shares(run, predicted={"primary": 0.5}),
     "timeline": lambda run: charts.timeline(run, predicted=1.0),
@@ -269,6 +270,19 @@ def test_a_rollout_shows_failures_over_capacity(run):
     assert "never below 1 ready pod (" in texts(above)
     steps = next(line for line in below.lines if len(line.get_xdata()) > 2)
     assert steps.get_ydata().tolist() == [2, 1, 2, 2]
+
+
+def test_readiness_fills_the_lane_of_a_pod_while_it_is_ready(run):
+    states = run.states.assign(role=run.states["name"].map({"p": "primary", "b": "backup"}))
+    faults = run.faults.assign(target="primary")
+    above, below = charts.readiness(
+        replace(run, states=states, faults=faults), predicted={"primary": 1.0}
+    )
+    assert [label.get_text() for label in above.get_yticklabels()] == ["primary", "backup"]
+    assert "Not ready: primary 6.0 s; " in texts(above)
+    [diamond] = [line for line in above.lines if line.get_marker() == "D"]
+    assert (diamond.get_xdata()[0], diamond.get_ydata()[0]) == (11.0, 0)
+    assert below.get_xlim() == above.get_xlim()
 
 
 def test_goodput_is_drawn_beside_what_was_offered(run):

@@ -48,6 +48,22 @@ def test_no_manifest_has_a_field_that_kubernetes_does_not_know(key):
     assert schema.check(key[0], OBJECTS[key]) == []
 
 
+EXPERIMENTS = sorted(
+    path.parent.name
+    for path in FOLDER.glob("experiments/*/kustomization.yaml")
+    if path.parent.name != "metrics-server"  # it has kinds that the embedded cluster does without
+)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_one_that_a_real_server_would_take(name):
+    for manifest in manifests.read(FOLDER / "experiments" / name):
+        assert schema.check(manifest.kind, manifest.object) == [], manifest.where
+        if pod := manifest.object.get("spec", {}).get("template"):
+            found = podsecurity.violations("restricted", pod["metadata"], pod["spec"])
+            assert found == [], manifest.where
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_pod_has_exactly_the_labs_requests_and_limits(role):
     assert container_of(role)["resources"] == {
