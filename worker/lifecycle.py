@@ -5,6 +5,8 @@ Hides signals and the order of a shutdown. Never decides what is served.
 
 import asyncio
 import contextlib
+import itertools
+import os
 import signal
 from collections.abc import Iterator
 from socket import socket
@@ -18,13 +20,24 @@ from worker.startup import Startup, measure
 _TICK_S, _LINGER_TICKS = 0.02, 25
 """Half a second: how long a connection without a request may live on after SIGTERM. Its client may
 have sent one that was not read yet; closing at once would reset it."""
+_KILLED = 128 + signal.SIGTERM
+"""Exit code of a process that SIGTERM has killed, as a shell says it."""
 
 
 class Lifecycle:
-    """What a worker is able to do right now."""
+    """What a worker is able to do right now.
 
-    def __init__(self, faults: Faults) -> None:
+    Attributes:
+        on_sigterm: "drain": answer what is accepted, tell every client to leave, end. "wait": end
+            when the clients have left by themselves, as many programs do. "exit": end at once, as a
+            program does that has never heard of SIGTERM.
+        loaded: Whether the model is there.
+        draining: Whether SIGTERM has come.
+    """
+
+    def __init__(self, faults: Faults, on_sigterm: str) -> None:
         self._faults = faults
+        self.on_sigterm = on_sigterm
         self.loaded = False
         self.draining = False
         self.startup: Startup | None = None
@@ -46,7 +59,7 @@ class Lifecycle:
 
 
 class CloseWhenDraining:
-    """Adds `Connection: close` to every answer after SIGTERM.
+    """Adds `Connection: close` to every answer after SIGTERM, unless told to wait instead.
 
     A kept connection would otherwise bring its next request to a process that is about to end.
     """
@@ -59,7 +72,9 @@ class CloseWhenDraining:
         """Serve one request."""
 
         async def send_last(message: Message) -> None:
-            if self._lifecycle.draining and message["type"] == "http.response.start":
+            lifecycle = self._lifecycle
+            leaving = lifecycle.draining and lifecycle.on_sigterm == "drain"
+            if leaving and message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
@@ -99,6 +114,8 @@ class GracefulServer(uvicorn.Server):
     def _drain(self) -> None:
         if self._lifecycle.ignores_sigterm:
             return
+        if self._lifecycle.on_sigterm == "exit":
+            os._exit(_KILLED)
         self._lifecycle.draining = True
         self.should_exit = True
 
@@ -112,7 +129,8 @@ class GracefulServer(uvicorn.Server):
             server.close()
 
     async def _linger(self) -> None:
-        for _ in range(_LINGER_TICKS):
+        ticks = itertools.count() if self._lifecycle.on_sigterm == "wait" else range(_LINGER_TICKS)
+        for _ in ticks:
             if not self.server_state.connections:
                 break
             await asyncio.sleep(_TICK_S)

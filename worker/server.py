@@ -47,7 +47,7 @@ async def serve(settings: Settings) -> None:
     """
     loop = asyncio.get_running_loop()
     faults = Faults()
-    lifecycle = Lifecycle(faults)
+    lifecycle = Lifecycle(faults, settings.on_sigterm)
     timeline = Timeline(loop)
     engine = Engine(settings, timeline, _device(settings, timeline, loop), faults.slowdown)
     metrics = Metrics(engine, settings, lambda: lifecycle.startup)

@@ -42,6 +42,7 @@ class Serving:
     ) -> None:
         self.statistics = Statistics()
         self._engine = engine
+        self._notices_gone = settings.notice_gone
         self._metrics = metrics
         self._lifecycle = lifecycle
         self._clock = asyncio.get_running_loop()
@@ -113,8 +114,9 @@ class Serving:
             Abandoned: The client has gone.
             DeadlineExceeded: It waited too long and was dropped.
         """
-        if self._engine.waiting == 0 and not job.work.output_tokens:
-            return await waiting  # it cannot be stopped any more: not worth a task
+        unstoppable = self._engine.waiting == 0 and not job.work.output_tokens
+        if unstoppable or not self._notices_gone:
+            return await waiting  # not worth a task
         watch = asyncio.create_task(self._abandon_when_gone(request, job))
         try:
             return await waiting

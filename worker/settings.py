@@ -69,6 +69,8 @@ class Settings(BaseModel):
     prefill_ms: ServiceMs = 50.0
     prompt_token_ms: ServiceMs = 0.2
     token_ms: ServiceMs = 20.0
+    notice_gone: bool = True
+    on_sigterm: Literal["drain", "wait", "exit"] = "drain"
     access_log: bool = False
     control: bool = False
     control_port: int = Field(default=8001, ge=0, le=65535)
@@ -112,6 +114,6 @@ class Settings(BaseModel):
 
 _WHERE = {"port", "host", "control", "control_port", "access_log", "pod_ip", "cgroup_root"}
 _WHO = {"model", "version", "pod_name", "node_name", "role"}
-_ONCE = {"mode", "trace", "load_s", "inputs"}
+_ONCE = {"mode", "trace", "load_s", "inputs", "notice_gone", "on_sigterm"}
 CHANGEABLE = Settings.model_fields.keys() - _WHERE - _WHO - _ONCE
 """Settings that the control port may change while the worker runs."""

@@ -45,6 +45,29 @@ def test_a_draining_worker_is_not_ready_and_closes_kept_connections(start):
     assert worker.process.wait(10) == 0
 
 
+def test_a_worker_that_waits_serves_kept_connections_until_they_are_closed(start):
+    worker = start(WORKER_ON_SIGTERM="wait", WORKER_SERVICE_MS=1)
+    kept = worker.send("POST", INFER, BODY)
+    assert kept.answer().status == 200
+    worker.process.terminate()
+    worker.wait_until(lambda: refuses(worker.port))
+    kept.send("POST", INFER, BODY)
+    answer = kept.answer()
+    assert (answer.status, answer.headers.get("Connection")) == (200, None)
+    assert worker.process.poll() is None
+    kept.close()
+    assert worker.process.wait(10) == 0
+
+
+def test_a_worker_that_exits_at_sigterm_loses_what_is_in_service(start):
+    worker = start(WORKER_ON_SIGTERM="exit", WORKER_SERVICE_MS=5000)
+    busy = worker.send("POST", INFER, BODY)
+    worker.wait_until(lambda: worker.metric("lab_requests_in_flight") == 1)
+    assert worker.end() == 143
+    with pytest.raises(ConnectionError):
+        busy.answer()
+
+
 def refuses(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -121,6 +121,16 @@ def test_a_request_whose_client_has_gone_is_dropped_before_service(start):
     assert running.answer().status == 200
 
 
+def test_a_worker_that_does_not_notice_serves_a_client_who_has_gone(start):
+    worker = start(WORKER_SERVICE_MS=100, WORKER_NOTICE_GONE="0")
+    running = worker.send("POST", INFER, BODY)
+    gone = worker.send("POST", INFER, BODY)
+    worker.wait_until(lambda: worker.metric("lab_queue_depth") == 1)
+    gone.close()
+    assert running.answer().status == 200
+    worker.wait_until(lambda: worker.metric('lab_requests_total{code="200"}') == 2)
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_failure(start):
     worker = start()
     with socket.create_connection(("127.0.0.1", worker.port)) as client:
