@@ -7,6 +7,7 @@ it on the run's own clock, or used as a context manager. What is broken is chose
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
@@ -15,8 +16,11 @@ from lab_utils import control
 from lab_utils.api import Object
 from lab_utils.cluster import Cluster
 from lab_utils.conditions import is_ready
+from lab_utils.draining import Drain
 from lab_utils.errors import ClusterError, InvalidInput, NotReady
 
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""The annotation by which `kubectl rollout restart` makes a pod template a new one."""
 _CONTAINER = "worker"
 
 
@@ -145,16 +149,39 @@ class Faults:
         """Let the worker of a role keep ever more memory. Needs the control port."""
         return self._worker("leak", role, at_s, duration_s, mib_per_s=mib_per_s)
 
-    def drain(self, role: str, *, at_s: float = 0.0, duration_s: float = 20.0) -> Fault:
-        """Cordon the node of a role and evict the lab's pods from it, as far as budgets allow."""
+    def stall(self, role: str, *, at_s: float = 0.0, duration_s: float = 10.0) -> Fault:
+        """Let a role's requests stand still; its probes are answered. Needs the control port.
+
+        As behind a database that hangs. What came meanwhile is served when it is over.
+        """
+        return self._worker("stall", role, at_s, duration_s, kind="hang", rate=1.0)
+
+    def roll_out(self, role: str, change: Object | None = None, *, at_s: float = 0.0) -> Fault:
+        """Replace the pods of a role's Deployment by new ones, as a new version would.
+
+        Args:
+            role: Whose.
+            change: What is new of the pods' spec, as `kubectl patch` takes it; by default nothing,
+                as with `kubectl rollout restart`.
+            at_s: When.
+        """
 
         def breaks() -> Callable[[], None]:
-            node = self._node(role)
-            cordoned = self._cluster.cordon(node)
-            for pod in self._cluster.pods():
-                if pod["spec"].get("nodeName") == node:
-                    self._cluster.evict(pod["metadata"]["name"])
-            return partial(self._cluster.uncordon, node) if cordoned else _nothing
+            stamp = {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="microseconds")}
+            template = {"metadata": {"annotations": stamp}, "spec": change or {}}
+            for deployment in self._cluster.deployments(f"role={role}"):
+                name = deployment["metadata"]["name"]
+                self._cluster.patch("deployment", name, {"spec": {"template": template}})
+            return _nothing
+
+        return self._fault("rollout", role, at_s, None, breaks)
+
+    def drain(self, role: str, *, at_s: float = 0.0, duration_s: float = 20.0) -> Fault:
+        """Cordon the node of a role and evict the lab's pods from it, as budgets allow."""
+
+        def breaks() -> Callable[[], None]:
+            draining = Drain(self._cluster, self._node(role)).__enter__()
+            return partial(draining.__exit__, None, None, None)
 
         return self._fault("drain", role, at_s, duration_s, breaks)
 
@@ -196,7 +223,7 @@ class Faults:
     ) -> Fault:
         def breaks() -> Callable[[], None]:
             pod = self._pod(role)["metadata"]["name"]
-            undo = control.inject(self._cluster, pod, {"kind": name, **how})
+            undo = control.inject(self._cluster, pod, {"kind": name} | how)
             return _nothing if duration_s is None else undo
 
         return self._fault(name.replace("_", " "), role, at_s, duration_s, breaks)

@@ -153,6 +153,10 @@ class Cluster:
         """Give the pods of the namespace as objects."""
         return self.api.list("pods", self.namespace, selector)
 
+    def deployments(self, selector: str = "") -> list[Object]:
+        """Give the Deployments of the namespace as objects."""
+        return self.api.list("deployments", self.namespace, selector)
+
     def nodes(self) -> list[Object]:
         """Give the nodes as objects."""
         return self.api.list("nodes")
@@ -197,10 +201,14 @@ class Cluster:
         Returns:
             False if somebody had done so before; then it stays theirs to undo.
         """
-        if self.api.read("nodes", None, node)["spec"].get("unschedulable"):
+        if self.is_cordoned(node):
             return False
         self._mark(f"Cordoning Node {node}", node, self.namespace, unschedulable=True)
         return True
+
+    def is_cordoned(self, node: str) -> bool:
+        """Tell whether the scheduler is kept from using a node, by whomever."""
+        return bool(self.api.read("nodes", None, node)["spec"].get("unschedulable"))
 
     def uncordon(self, node: str) -> None:
         """Let the scheduler use a node again."""
@@ -277,7 +285,7 @@ class Cluster:
         """
 
         def settled() -> bool | None:
-            deployments = self.api.list("deployments", self.namespace)
+            deployments = self.deployments()
             pods = self.pods()
             raise_if_hopeless(pods)
             wanted = sum(deployment["spec"]["replicas"] for deployment in deployments)
@@ -292,7 +300,7 @@ class Cluster:
         wait_for(settled, timeout_s=timeout_s, late=lambda: self._not_ready(timeout_s))
 
     def _not_ready(self, timeout_s: float) -> NotReady:
-        late = [d for d in self.api.list("deployments", self.namespace) if not is_rolled_out(d)]
+        late = [d for d in self.deployments() if not is_rolled_out(d)]
         pods = self.pods()
         counts = [
             f"{d['metadata']['name']}: {d['status'].get('readyReplicas', 0)} of "

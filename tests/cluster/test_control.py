@@ -1,5 +1,8 @@
 """The control port, through the API server: the same on every cluster."""
 
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from lab_utils.conditions import is_ready
@@ -64,6 +67,18 @@ def test_each_pod_says_what_its_start_took_under_its_limit(controlled):
     assert (starts["limit_cores"] == 0.1).all()
     assert (starts["startup_s"] > starts["cpu_s"]).all()
     assert starts["cpu_s"].between(0.1, 2).all()
+
+
+def test_a_stall_holds_requests_and_not_probes(controlled):
+    url = controlled.url("inference-primary", "/v2/health/ready")
+    with ThreadPoolExecutor(1) as pool:
+        with controlled.faults.stall("primary"):
+            waiting = pool.submit(controlled.infer, "inference-primary")
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+            with urllib.request.urlopen(url, timeout=5) as probed:
+                assert probed.status == 200
+        assert waiting.result()["parameters"]["role"] == "primary"
 
 
 def test_a_drained_node_is_empty_until_it_is_given_back(controlled):

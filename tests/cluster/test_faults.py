@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from lab_utils.conditions import is_ready, restarts_of
+from lab_utils.draining import RETRY_S
 from lab_utils.errors import ClusterError, InvalidInput
 from lab_utils.waiting import wait_for
 
@@ -53,6 +54,31 @@ def test_a_drained_node_gives_its_pods_away_and_is_taken_back(deployed):
     assert not any(node["spec"].get("unschedulable") for node in deployed.cluster.nodes())
     deployed.wait()
     assert answers(deployed, "primary")
+
+
+def test_a_drain_waits_for_a_budget_as_long_as_it_takes(deployed):
+    before = the_pod(deployed, "primary")["metadata"]["uid"]
+    deployed.patch("pdb", "inference", {"spec": {"minAvailable": 2}})
+    with deployed.faults.drain("primary"):
+        eventually(lambda: deployed.cluster.nodes_cordoned())
+        with pytest.raises(AssertionError):
+            eventually(lambda: before not in uids(deployed), 2 * RETRY_S)
+        deployed.patch("pdb", "inference", {"spec": {"minAvailable": 1}})
+        eventually(lambda: before not in uids(deployed), HEALED_WITHIN_S)
+
+
+def test_a_rollout_replaces_the_pods_of_a_role_and_changes_what_it_is_told(deployed):
+    before = uids(deployed)
+    pause = {"preStop": {"sleep": {"seconds": 1}}}
+    change = {"containers": [{"name": "worker", "lifecycle": pause}]}
+    deployed.faults.roll_out("backup", change).inject()
+    deployed.wait()
+    assert len(before - uids(deployed)) == 1
+    (container,) = the_pod(deployed, "backup")["spec"]["containers"]
+    assert container["lifecycle"] == pause
+    deployed.faults.roll_out("backup").inject()
+    deployed.wait()
+    assert len(before & uids(deployed)) == 1
 
 
 def test_a_node_that_was_left_drained_is_taken_back(deployed):
