@@ -6,6 +6,7 @@ speak of, except in the lab's own namespace.
 
 from collections.abc import Collection
 
+from lab_utils.api import Object
 from lab_utils.backends import Backend
 from lab_utils.cluster import Applied, Cluster
 from lab_utils.conditions import restarts_of
@@ -39,6 +40,28 @@ def remove_others(cluster: Cluster, wanted: Collection[Applied]) -> None:
             name = obj["metadata"]["name"]
             if (kind, name) not in keep and "ownerReferences" not in obj["metadata"]:
                 cluster.delete(kind, name)
+
+
+def remove_altered(cluster: Cluster) -> None:
+    """Delete the Deployments and budgets that were changed otherwise than by apply().
+
+    Applying the manifests takes their own fields back, but leaves those that `lab.patch` or
+    `kubectl edit` have added: nobody who applies owns them. Made anew, they have none.
+    """
+    for kind in ("deployments", "poddisruptionbudgets"):
+        for obj in cluster.api.list(kind, cluster.namespace):
+            written: dict[str, set[str]] = {"Apply": set(), "Update": set()}
+            for entry in obj["metadata"].get("managedFields") or []:
+                if "subresource" not in entry:
+                    written[entry["operation"]] |= _paths(entry["fieldsV1"].get("f:spec", {}))
+            if written["Update"] - written["Apply"]:
+                cluster.delete(kind, obj["metadata"]["name"])
+
+
+def _paths(fields: Object, at: str = "") -> set[str]:
+    """Flatten fieldsV1 to the paths of its leaves; "." is the node itself."""
+    below = [_paths(inner, f"{at}/{name}") for name, inner in fields.items() if name != "."]
+    return set().union(*below) if below else {at} - {""}
 
 
 def replace_spoiled_pods(cluster: Cluster) -> None:

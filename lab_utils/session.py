@@ -115,6 +115,7 @@ class Lab(Firing):
         restore.restore_nodes(self.cluster, self.backend)
         self.build_image()
         self.load_image()
+        restore.remove_altered(self.cluster)
         wanted = self.apply(folder)
         restore.remove_others(self.cluster, wanted)
         restore.replace_spoiled_pods(self.cluster)

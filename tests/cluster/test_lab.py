@@ -103,6 +103,18 @@ def test_ensure_removes_what_the_lab_did_not_make(without_other, tmp_path):
 
 
 @pytest.mark.machines
+def test_ensure_takes_back_what_was_patched(deployed):
+    extra = {"name": "worker", "env": [{"name": "WORKER_SEED", "value": "5"}]}
+    template = {"template": {"spec": {"containers": [extra]}}}
+    deployed.patch("deployment", "inference-backup", {"spec": template})
+    deployed.patch("pdb", "inference", {"spec": {"minAvailable": 2}})
+    deployed.ensure()
+    (pod,) = deployed.pods("role=backup")
+    names = {variable["name"] for variable in pod["spec"]["containers"][0]["env"]}
+    budget = deployed.cluster.api.read("pdb", deployed.cluster.namespace, "inference")
+    assert ("WORKER_SEED" in names, budget["spec"]["minAvailable"]) == (False, 1)
+
+
 def test_ensure_replaces_a_pod_that_has_crashed(deployed):
     pod = deployed.pods("role=primary")[0]["metadata"]["name"]
     with deployed.faults.kill("primary"):
