@@ -144,7 +144,7 @@ def _home_state() -> Path | None:
         home = Path.home()
     except RuntimeError:
         return None
-    return home / ".local" / "state" if home.is_dir() else None
+    return home / ".local" / "state" if os.path.isdir(home) else None
 
 
 def _writable(path: Path) -> Path:

@@ -6,6 +6,7 @@ reach the processes that tests start and the kernels in which nbval runs the not
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    # Whoever is started in the background by a script ignores Ctrl-C, and so do all its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="lab-tests-")
     os.environ |= {
         "LAB_STATE_DIR": folder,

@@ -36,6 +36,7 @@ from lab_utils.controlplane.kubelet.stdio import Stdio, shell_code
 from lab_utils.controlplane.processes import die_with_parent
 from lab_utils.controlplane.timestamps import utc_now
 
+_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 _POLL_S = 0.02
 _OUTPUT_BYTES = 10 * 1024
 _START = (
@@ -287,6 +288,8 @@ def _preparation(group: Path, *, is_terminal: bool) -> Callable[[], None]:
 
     def prepare() -> None:
         die_with_parent()
+        for number in _KEYBOARD:  # a cluster started in the background was told to ignore them
+            signal.signal(number, signal.SIG_DFL)
         if (group / "cgroup.procs").exists():
             enter(group)
         if is_terminal:  # so that Ctrl-C and job control work
