@@ -17,7 +17,7 @@ from lab_utils.bars import track
 from lab_utils.chaos import Faults
 from lab_utils.cluster import Applied
 from lab_utils.errors import BackendUnavailable, InvalidInput
-from lab_utils.failover import SelectorSwitch
+from lab_utils.failover import Election, SelectorSwitch
 from lab_utils.firing import Firing
 from lab_utils.service import (
     ask,
@@ -224,9 +224,23 @@ class Lab(Firing):
         self._require_running()
         return self.cluster.delete(kind, name)
 
-    def selector_switch(self, service: str = "inference-primary") -> SelectorSwitch:
-        """Watch the primary and point its Service at the backup when it fails; see failover.py."""
-        return SelectorSwitch(self.cluster, service)
+    def selector_switch(
+        self, service: str = "inference-primary", *, cold: bool = False
+    ) -> SelectorSwitch:
+        """Watch the primary and point its Service at the backup when it fails.
+
+        Args:
+            service: Which Service to switch.
+            cold: Whether the backup is only started then; see `lab_utils.failover`.
+        """
+        return SelectorSwitch(self.cluster, service, cold=cold)
+
+    def election(self, service: str = "inference-primary") -> Election:
+        """Let primary and backup compete for a Lease, and point a Service at who holds it.
+
+        As client-go does it, with a Lease of 3 s, a deadline of 2 s and a look each 0.5 s.
+        """
+        return Election(self.cluster, service)
 
     def by_profile(self, *, full: T, quick: T) -> T:
         """Choose by the setting LAB_PROFILE: long runs for people, short ones for tests."""

@@ -77,10 +77,51 @@ def test_a_selector_switch_turns_over_and_gives_the_service_back(deployed):
     assert service["spec"]["selector"] == {"app": "inference", "role": "primary"}
 
 
-def test_a_switch_needs_a_service_with_a_role(deployed):
+def test_a_cold_backup_is_started_only_when_the_primary_fails(deployed):
+    with deployed.selector_switch(cold=True):
+        run = deployed.fire(
+            service="inference-primary",
+            rate_rps=RATE_RPS,
+            duration_s=12,
+            faults=[deployed.faults.kill("primary", at_s=KILL_AT_S)],
+        )
+    assert run.outages["duration_s"].sum() > theory.startup_s(0.25, 0.1)
+    ready = run.states.query("kind == 'pod' and role == 'backup' and ready and t_s > 0")
+    assert len(ready), "the backup came up after the fault"
+    deployed.wait()
+
+
+def test_an_elected_backup_takes_over_when_the_lease_has_run_out(deployed):
+    with deployed.election() as election:
+        run = deployed.fire(
+            service="inference-primary",
+            rate_rps=RATE_RPS,
+            duration_s=9,
+            faults=[deployed.faults.kill("primary", at_s=KILL_AT_S)],
+        )
+        assert election.leaders == ["primary", "backup"]
+        lease = deployed.cluster.api.read("lease", "lab", "inference-leader")["spec"]
+        assert lease["holderIdentity"].startswith("backup-")
+        assert lease["leaseTransitions"] == 1
+    band = theory.selector_switch_s(theory.lease_takeover_s(3, 0.5, level=0.999))
+    assert band.low - 5 / RATE_RPS <= run.outages["duration_s"].sum() <= band.high + SERVICE_S
+    service = deployed.cluster.api.read("service", "lab", "inference-primary")
+    assert service["spec"]["selector"] == {"app": "inference", "role": "primary"}
+
+
+def test_a_live_leader_stays_for_much_longer_than_its_lease(deployed):
+    with deployed.election() as election:
+        run = deployed.fire(service="inference-primary", rate_rps=5, duration_s=7)
+    assert election.leaders == ["primary"]
+    assert set(run.requests["role"]) == {"primary"}
+    assert "inference-leader" not in deployed.get("leases").get("Name", []), "it takes it along"
+
+
+@pytest.mark.parametrize("style", ["selector_switch", "election"])
+def test_a_take_over_needs_a_service_with_a_role(deployed, style):
     with (
         pytest.raises(InvalidInput, match="selects no role"),
-        deployed.selector_switch("inference"),
+        getattr(deployed, style)("inference"),
     ):
         pass
 

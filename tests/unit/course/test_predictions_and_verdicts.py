@@ -55,16 +55,16 @@ def test_an_unknown_check_names_those_of_its_notebook(records):
 
 
 def test_a_claim_that_holds_prints_one_line_and_is_kept(records, capsys):
-    check(records, "07.5", True)
+    check(records, "00.3", {"model_name": "clock"})
     assert capsys.readouterr().out == (
-        "PASS 07.5: selector switch: the switch was thrown (seen True, wanted True)\n"
+        "PASS 00.3: the Service answers (seen clock, wanted clock)\n"
     )
     assert records.read()[0]["outcome"] == "PASS"
 
 
 def test_a_claim_that_does_not_hold_raises_with_seen_and_wanted_and_is_kept(records):
-    with pytest.raises(CheckFailed, match=r"FAIL 07\.5: .*seen False, wanted True"):
-        check(records, "07.5", False)
+    with pytest.raises(CheckFailed, match=r"FAIL 00\.3: .*seen None, wanted clock"):
+        check(records, "00.3", {"error": "no"})
     assert records.read()[0]["outcome"] == "FAIL"
 
 
