@@ -11,13 +11,23 @@ from typing import TYPE_CHECKING, Any
 from lab_utils.api import Api
 from lab_utils.backends import Backend
 from lab_utils.backends.choose import choose
+from lab_utils.backends.kubeadm import read_knobs
+from lab_utils.backends.topology import read_cluster_file
 from lab_utils.bars import track
 from lab_utils.cluster import Cluster
 from lab_utils.errors import ClusterNotRunning
-from lab_utils.settings import Settings, load_settings
+from lab_utils.settings import (
+    Settings,
+    cluster_file,
+    load_settings,
+    settings_beside,
+    show_path,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lab_utils.theory import NodePace
 
 SERVICE = "inference"
 
@@ -36,6 +46,32 @@ class Attachment:
     def settings(self) -> Settings:
         """The settings, read once."""
         return self._given or load_settings()
+
+    @cached_property
+    def _usual(self) -> Settings:
+        return self.settings
+
+    def use_cluster(self, kind: str = "") -> "NodePace":
+        """Work with another cluster from here on; the usual one goes on beside it.
+
+        Nothing is started: ensure() does that, and down() then ends this cluster, not the usual.
+
+        Args:
+            kind: "fast" for the one of manifests/kind-cluster-fast.yaml, which misses a dead node
+                soon; "" goes back to the usual one.
+
+        Returns:
+            How soon the cluster misses a node, as its file says.
+
+        Raises:
+            InvalidInput: There is no such file; names those there are.
+        """
+        usual = self._usual
+        self.settings = settings_beside(usual, kind) if kind else usual
+        for known in ("_chosen", "cluster"):
+            self.__dict__.pop(known, None)
+        path = cluster_file(self.settings)
+        return read_knobs(read_cluster_file(path), show_path(path)).node_pace()
 
     @cached_property
     def _chosen(self) -> tuple[Backend, str]:

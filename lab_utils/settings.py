@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lab_utils.errors import InvalidInput
 
 _APP = "k8s-inference-lab"
+_LONGEST_NAME = 40
 _IMAGE = r"^[a-z0-9][A-Za-z0-9._/:@-]*$"
 
 
@@ -184,6 +185,25 @@ def _private(path: Path, *, writable: bool = False) -> Path:
 def cluster_file(settings: Settings) -> Path:
     """Give the Kind configuration that both backends read; a relative path is the project's."""
     return project_root() / settings.cluster_file.expanduser()
+
+
+def settings_beside(usual: Settings, kind: str) -> Settings:
+    """Give the settings of a second cluster, made from manifests/kind-cluster-<kind>.yaml.
+
+    It has a name and, where ports are fixed, ports of its own, so that both can run.
+
+    Raises:
+        InvalidInput: There is no such file; names the kinds there are.
+    """
+    prefix = "kind-cluster-"
+    there = sorted((project_root() / "manifests").glob(f"{prefix}*.yaml"))
+    kinds = [path.stem.removeprefix(prefix) for path in there]
+    if kind not in kinds:
+        raise InvalidInput(f"There is no kind of cluster {kind!r}: want one of {', '.join(kinds)}")
+    name = f"{usual.cluster[: _LONGEST_NAME - len(kind) - 1]}-{kind}"
+    port = None if usual.http_port is None else usual.http_port + 3
+    own = {"cluster": name, "cluster_file": there[kinds.index(kind)], "http_port": port}
+    return usual.model_copy(update=own)
 
 
 def project_root() -> Path:

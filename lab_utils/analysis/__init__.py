@@ -6,6 +6,7 @@ success nor a failure. Every estimate comes with its interval.
 
 from lab_utils.analysis.fanout import fan_out_points, pages
 from lab_utils.analysis.fits import BatchTime, Usl, fit_batch_time, fit_usl
+from lab_utils.analysis.nodes import node_phases
 from lab_utils.analysis.outages import (
     MAX_GAP_S,
     availability,
@@ -45,6 +46,7 @@ __all__ = [
     "fit_usl",
     "goodput",
     "has_recovered",
+    "node_phases",
     "pages",
     "parts",
     "percentiles",

@@ -130,9 +130,9 @@ class KindBackend:
                 progress(f"Node {name} is {node.status}: lab.ensure() starts it")
 
     def _create(self, progress: Progress) -> None:
-        first = self._settings.http_port or NODE_PORTS[0]
-        require_free(host_ports(first).values())
         content = read_cluster_file(cluster_file(self._settings))
+        first = self._settings.http_port or published_port(content, NODE_PORTS[0]) or NODE_PORTS[0]
+        require_free(host_ports(first).values())
         cluster_root(self._settings, self.name)  # stop() has removed it
         write_atomically(self._config, yaml.safe_dump(with_host_ports(content, first)))
         Made().save(self._note)

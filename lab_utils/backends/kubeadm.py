@@ -10,11 +10,14 @@ https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab_utils.controlplane.config import NOT_READY, UNREACHABLE, ClusterConfig
 from lab_utils.errors import ManifestError
 from lab_utils.yaml_source import parse
+
+if TYPE_CHECKING:
+    from lab_utils.theory import NodePace
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -30,6 +33,19 @@ class Knobs:
     fields: dict[str, Any]
     tolerations_s: dict[str, int]
     ignored: tuple[str, ...]
+
+    def node_pace(self) -> "NodePace":
+        """Give how soon such a cluster misses a node; what is not said is as Kubernetes has it."""
+        from lab_utils.theory import NodePace
+
+        usual = NodePace()
+        renew_s = self.fields.get("node_lease_duration_s", 4 * usual.renew_s) / 4
+        return NodePace(
+            self.fields.get("node_monitor_grace_period_s", usual.grace_s),
+            self.fields.get("node_monitor_period_s", usual.monitor_s),
+            renew_s,
+            self.tolerations_s.get(UNREACHABLE, usual.toleration_s),
+        )
 
     def apply_to(self, config: ClusterConfig) -> ClusterConfig:
         """Give the settings with what the patches change."""

@@ -10,6 +10,7 @@ from lab_utils.charts.classroom import spread, stuck
 from lab_utils.charts.dashboard import dashboard
 from lab_utils.charts.distribution import ccdf, fan_out, histogram
 from lab_utils.charts.latency import parts, timeline
+from lab_utils.charts.lifelines import lifelines
 from lab_utils.charts.limits import by_limit, staircase, startup
 from lab_utils.charts.looks import style, use_style
 from lab_utils.charts.outages import detection, failover, phases, rollout
@@ -33,6 +34,7 @@ __all__ = [
     "fleet",
     "goodput",
     "histogram",
+    "lifelines",
     "load_curve",
     "parts",
     "phases",

@@ -13,6 +13,7 @@ from lab_utils.theory.bands import (
     wilson_band,
 )
 from lab_utils.theory.failures import (
+    NodePace,
     client_failover_s,
     eviction_s,
     kill_window_s,
@@ -71,6 +72,7 @@ from lab_utils.theory.tails import (
 
 __all__ = [
     "Band",
+    "NodePace",
     "amplification",
     "backoff_s",
     "batch_rps",

@@ -4,6 +4,7 @@ A prediction of something random is a Band, so that a measurement can be inside 
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,14 +16,29 @@ PROXY_SYNC_S = 1.0
 """kube-proxy syncs at most once in this time (its minSyncPeriod)."""
 PLEG_RELIST_S = 1.0
 """A kubelet looks for dead containers this often (PLEG relist period)."""
-NODE_GRACE_S = 50.0
-"""Node controller's node-monitor-grace-period, since Kubernetes 1.32; 40 s before."""
-NODE_MONITOR_S = 5.0
-"""Node controller's node-monitor-period."""
-LEASE_RENEW_S = 10.0
-"""A kubelet renews its Lease this often (a quarter of nodeLeaseDurationSeconds)."""
-TOLERATION_S = 300.0
-"""tolerationSeconds that every pod gets for not-ready and unreachable nodes."""
+
+
+@dataclass(frozen=True)
+class NodePace:
+    """How soon a cluster misses a node and gives up its pods; by default as Kubernetes does.
+
+    Attributes:
+        grace_s: A node whose Lease is older is NotReady: node-monitor-grace-period of the
+            controller manager, 50 s since Kubernetes 1.32 and 40 s before.
+        monitor_s: Leases are looked at this often: node-monitor-period.
+        renew_s: A kubelet renews its Lease this often: a quarter of nodeLeaseDurationSeconds.
+        toleration_s: Then its pods may stay this long: default-unreachable-toleration-seconds of
+            the API server, which gives it to every pod that says nothing else.
+    """
+
+    grace_s: float = 50.0
+    monitor_s: float = 5.0
+    renew_s: float = 10.0
+    toleration_s: float = 300.0
+
+
+KUBERNETES = NodePace()
+"""The pace that nobody has changed."""
 
 
 def lost_requests(rate_rps: float, share: float, window_s: float, *, level: float = 0.95) -> Band:
@@ -138,25 +154,31 @@ def rollout_s(pods: int, surge: int, ready_s: float) -> float:
     return math.ceil(pods / surge) * ready_s
 
 
-def node_not_ready_s() -> Band:
-    """Predict how long the death of a node stays unnoticed.
+def node_not_ready_s(pace: NodePace = KUBERNETES) -> Band:
+    """Predict how long the death of a node stays unnoticed: [grace - renew, grace + monitor].
+
+    Args:
+        pace: Of the cluster.
 
     Source:
         Kubernetes' node controller: NodeReady becomes Unknown when the Lease is older than
-        NODE_GRACE_S, looked at every NODE_MONITOR_S; at the death it was up to LEASE_RENEW_S old.
-        Recorded on Kind: 46-50 s.
+        the grace period, looked at once a monitor period; at the death it was up to one renewal
+        old. Recorded on Kind at Kubernetes' own pace: 46-50 s.
     """
-    middle = NODE_GRACE_S - LEASE_RENEW_S / 2 + NODE_MONITOR_S / 2
-    return Band(middle, NODE_GRACE_S - LEASE_RENEW_S, NODE_GRACE_S + NODE_MONITOR_S)
+    middle = pace.grace_s - pace.renew_s / 2 + pace.monitor_s / 2
+    return Band(middle, pace.grace_s - pace.renew_s, pace.grace_s + pace.monitor_s)
 
 
-def eviction_s(toleration_s: float = TOLERATION_S) -> Band:
-    """Predict when the pods of a dead node are evicted: NotReady, then tolerationSeconds.
+def eviction_s(toleration_s: float | None = None, pace: NodePace = KUBERNETES) -> Band:
+    """Predict when the pods of a dead node are given up: NotReady, then tolerationSeconds.
 
     Args:
-        toleration_s: tolerationSeconds of the pod for not-ready and unreachable.
+        toleration_s: tolerationSeconds of the pod for unreachable nodes; that of the pace if None.
+        pace: Of the cluster.
 
     Source:
-        Kubernetes, "Taints and Tolerations", taint-based evictions. Recorded on Kind: 348 s.
+        Kubernetes, "Taints and Tolerations", taint-based evictions. Recorded on Kind at
+        Kubernetes' own pace: 348 s.
     """
-    return node_not_ready_s() + Band(toleration_s, toleration_s, toleration_s)
+    stays_s = pace.toleration_s if toleration_s is None else toleration_s
+    return node_not_ready_s(pace) + Band(stays_s, stays_s, stays_s)

@@ -32,10 +32,19 @@ def made_run() -> Run:
 
 
 def simple_run(
-    requests: Rows, *, faults: Rows = (), outages: Rows = (), events: Rows = (), **about: Any
+    requests: Rows,
+    *,
+    faults: Rows = (),
+    outages: Rows = (),
+    events: Rows = (),
+    states: Rows = (),
+    **about: Any,
 ) -> Run:
     """Make a run of these rows; what a row does not say is unknown."""
     tables = {name: make_table(name) for name in SCHEMAS}
-    given = {"requests": requests, "faults": faults, "outages": outages, "events": events}
+    given = {
+        "requests": requests, "faults": faults, "outages": outages, "events": events,
+        "states": states,
+    }  # fmt: skip
     tables |= {name: make_table(name, rows) for name, rows in given.items()}
     return replace(made_run(), **tables, interrupted=False, **about)

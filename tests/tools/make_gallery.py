@@ -24,6 +24,7 @@ from lab_utils import analysis, charts, theory
 from lab_utils.runs import Run
 from lab_utils.simulation import POLICIES, Server, response_band, serve, simulate_fleet
 from lab_utils.tables import make_table
+from tests.tools.made_nodes import node_run
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "gallery"
@@ -82,6 +83,11 @@ def as_run(due_s: np.ndarray, served: Any, attempts: np.ndarray | None = None) -
     return replace(
         empty, requests=requests, outages=outages, settings=settings, backend="simulated", **none
     )
+
+
+def lost_machine() -> Run:
+    made = node_run("stop node", not_ready_s=8, given_up_s=10, replaced_s=14.2)
+    return replace(made, backend="simulated", settings={"loop": "simulated"})
 
 
 def responses() -> pd.DataFrame:
@@ -450,6 +456,12 @@ PICTURES = [
         SIMULATED, lambda _: charts.autoscaling(
             scaled(), request_cores=0.05, target=0.5, predicted=[(0, 1), (30, 4)]
         ),
+    ),
+    Picture(
+        "lifelines", "What becomes of the pods of a dead machine?",
+        "Requests above; below a bar for the life of each machine and pod: NotReady, given up, "
+        "replaced",
+        SIMULATED, lambda _: charts.lifelines(lost_machine(), predicted={"not_ready_s": 7.5}),
     ),
     Picture(
         "fleet", "What does the policy matter in a large fleet?",

@@ -11,6 +11,7 @@ from lab_utils import analysis, theory
 from lab_utils.errors import EmptyRun, InvalidInput
 from lab_utils.simulation import Server, serve
 from lab_utils.tables import make_table
+from tests.tools.made_nodes import node_run
 from tests.tools.made_runs import made_run
 
 
@@ -330,3 +331,27 @@ NOTHING_TO_SAY = {
 @pytest.mark.parametrize("name", NOTHING_TO_SAY)
 def test_no_samples_one_sample_and_errors_alone_are_no_surprise(name, pattern):
     NOTHING_TO_SAY[name](requests_at(pattern))  # warnings are errors
+
+
+def test_a_machine_s_fault_is_followed_until_its_pod_is_replaced():
+    run = node_run("stop node", not_ready_s=7.5, given_up_s=9.5, replaced_s=14)
+    (phase,) = analysis.node_phases(run.states, run.faults).to_dict("records")
+    assert (phase["node"], phase["pod"], phase["next"]) == ("m1", "a", "c")
+    moments = ("not_ready_s", "withdrawn_s", "given_up_s", "replaced_s")
+    assert [phase[name] for name in moments] == [7.5, 7.5, 9.5, 14]
+    assert math.isnan(phase["back_s"])
+
+
+def test_a_machine_that_comes_back_has_lost_no_pod():
+    run = node_run("pause node", not_ready_s=7.5, back_s=10)
+    (phase,) = analysis.node_phases(run.states, run.faults).to_dict("records")
+    assert phase["back_s"] == 10
+    assert phase["next"] == ""
+
+
+def test_faults_of_pods_are_no_faults_of_machines_and_nobody_need_have_watched():
+    run = node_run("kill -9")
+    assert analysis.node_phases(run.states, run.faults).empty
+    run = node_run("stop node")
+    unseen = analysis.node_phases(run.states.head(0), run.faults)
+    assert unseen["node"].tolist() == [""]

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 
 from lab_utils import analysis, charts
 from lab_utils.tables import make_table
+from tests.tools.made_nodes import AT_S, node_run
 from tests.tools.made_runs import made_run
 
 mpl.use("Agg")
@@ -24,6 +25,7 @@ CHARTS = {
     "failover": lambda run: charts.failover(run),
     "goodput": lambda run: charts.goodput({"run": run}, slo_s=0.2),
     "histogram": lambda run: charts.histogram(run, predicted=0.1),
+    "lifelines": lambda run: charts.lifelines(run, predicted={"not_ready_s": 7.5}),
     "parts": lambda run: charts.parts(run),
     "readiness": lambda run: charts.readiness(run, predicted={"primary": 1.0}),
     "rollout": lambda run: charts.rollout(run, least_ready=1),
@@ -319,3 +321,13 @@ def test_a_predicted_outage_ends_in_a_diamond(run):
     [diamond] = [line for line in above.lines if line.get_marker() == "D"]
     assert diamond.get_xdata()[0] == 12.5  # the fault was at 10 s
     assert "predicted 2.5 s" in texts(above)
+
+
+def test_lifelines_show_a_row_for_each_machine_and_pod_and_the_prediction_in_its_row():
+    run = node_run("stop node", not_ready_s=7.5, given_up_s=9.5, replaced_s=14)
+    above, below = charts.lifelines(run, predicted={"not_ready_s": 7.0, "replaced_s": 15.0})
+    labels = [label.get_text() for label in below.get_yticklabels()]
+    assert labels == ["machine 1", "machine 2", "primary", "primary, new", "backup"]
+    diamonds = [line.get_xydata()[0].tolist() for line in below.lines if line.get_marker() == "D"]
+    assert diamonds == [[AT_S + 7.0, 0], [AT_S + 15.0, 3]]
+    assert above.get_title(loc="left").startswith("NotReady after 7.5 s, given up after 9.5 s")

@@ -266,6 +266,13 @@ def test_nodes_are_missed_as_recorded_on_kind():
     assert theory.eviction_s(10).high == 65
 
 
+def test_a_quicker_pace_shortens_every_phase_of_a_node_s_death():
+    pace = theory.NodePace(grace_s=8, monitor_s=1, renew_s=2, toleration_s=15)
+    assert theory.node_not_ready_s(pace) == theory.Band(7.5, 6, 9)
+    assert theory.eviction_s(pace=pace).value == 22.5
+    assert theory.eviction_s(2, pace).high == 11
+
+
 def test_a_rollout_takes_a_start_up_for_each_pod():
     # Two pods at 100m that need 6-8 s each: 12-16 s, and recorded on Kind one of them 6.5 s.
     assert theory.rollout_s(2, 1, 6) == 12

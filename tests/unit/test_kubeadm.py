@@ -3,10 +3,17 @@
 import pytest
 
 from lab_utils.backends.kubeadm import read_knobs
-from lab_utils.backends.topology import node_specs, read_cluster_file
+from lab_utils.backends.topology import (
+    NODE_PORTS,
+    node_specs,
+    published_port,
+    read_cluster_file,
+    with_host_ports,
+)
 from lab_utils.controlplane.config import NOT_READY, UNREACHABLE, ClusterConfig
 from lab_utils.errors import ManifestError
 from lab_utils.settings import project_root
+from lab_utils.theory import NodePace
 
 DEFAULTS = ClusterConfig(name="c", run_id="r", nodes=(), host_ports={})
 LIST = """
@@ -121,14 +128,16 @@ def test_what_kubeadm_would_refuse_is_refused(patch, message):
         knobs(patch)
 
 
-def test_the_fast_cluster_has_the_nodes_and_ports_of_the_other_one():
+def test_the_fast_cluster_is_the_other_one_at_another_pace_and_beside_it():
     folder = project_root() / "manifests"
     fast, usual = (read_cluster_file(folder / f"kind-cluster{n}.yaml") for n in ("-fast", ""))
     assert node_specs(fast, "lab") == node_specs(usual, "lab")
     found = read_knobs(fast, "fast")
     assert found.ignored == ()
-    assert found.apply_to(DEFAULTS).node_monitor_grace_period_s == 12
+    assert found.node_pace() == NodePace(grace_s=8, monitor_s=1, renew_s=2, toleration_s=15)
     assert read_knobs(usual, "usual").apply_to(DEFAULTS) == DEFAULTS
+    assert read_knobs(usual, "usual").node_pace() == NodePace()
     for node in fast["nodes"]:
         node.pop("kubeadmConfigPatches", None)
-    assert fast == usual
+    assert {published_port(fast, port) for port in NODE_PORTS}.isdisjoint(NODE_PORTS)
+    assert with_host_ports(fast, 31000) == with_host_ports(usual, 31000)

@@ -5,7 +5,14 @@ import pytest
 
 from lab_utils import settings as module
 from lab_utils.errors import InvalidInput
-from lab_utils.settings import cluster_root, load_settings, project_root, show_path, state_root
+from lab_utils.settings import (
+    cluster_root,
+    load_settings,
+    project_root,
+    settings_beside,
+    show_path,
+    state_root,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +144,17 @@ def test_without_a_clone_the_error_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInput, match="pip install -e"):
         project_root()
+
+
+def test_a_cluster_beside_has_a_name_a_file_and_ports_of_its_own():
+    usual = load_settings(cluster="a" * 40, http_port=31000)
+    beside = settings_beside(usual, "fast")
+    assert beside.cluster == "a" * 35 + "-fast"
+    assert beside.cluster_file.name == "kind-cluster-fast.yaml"
+    assert beside.http_port == 31003
+    assert settings_beside(load_settings(), "fast").http_port is None
+
+
+def test_a_kind_of_cluster_that_is_not_there_is_refused_by_those_there_are():
+    with pytest.raises(InvalidInput, match="no kind of cluster 'slow': want one of fast"):
+        settings_beside(load_settings(), "slow")
