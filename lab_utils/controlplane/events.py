@@ -21,7 +21,8 @@ _SIMILAR = 10
 _WINDOW = timedelta(minutes=10)
 _BURST, _PER_S = 25, 1 / 300
 """Events of one component about one object: at once, and again with time."""
-_REMEMBERED = 4096
+_REMEMBERED = 1024
+"""client-go remembers 4096, for clusters of thousands of pods; each costs some 2 kB."""
 _IN_REFERENCE = ("namespace", "name", "uid", "resourceVersion")
 _Value = TypeVar("_Value")
 

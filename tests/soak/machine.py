@@ -59,6 +59,11 @@ def containers(run_id: str) -> list[int]:
     ]
 
 
+def hostnames(run_id: str) -> set[str]:
+    """Give the names of the pods of which there are processes."""
+    return {proc.variable(pid, "HOSTNAME") for pid in containers(run_id)}
+
+
 def kubelet_of(run_id: str, node: str) -> int | None:
     """Find the process of a node's kubelet."""
     for pid in marked(NODE_MARK, f"{run_id}/{node}"):

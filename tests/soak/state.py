@@ -1,6 +1,6 @@
 """Is the cluster where it was told to be? Pure functions from objects to what is still amiss."""
 
-from collections.abc import ItemsView, Iterable, Iterator
+from collections.abc import Collection, ItemsView, Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.contract.cluster import Namespace, Object, condition_of, rolled_out
@@ -35,6 +35,12 @@ class State:
             *(line for one in self.services for line in self._of_service(one)),
             *self._of_pods(),
         ]
+
+    def without_process(self, running: Collection[str]) -> Iterator[str]:
+        """Name the pods that serve by the API's word, and of which nothing runs on this machine."""
+        for pod in filter(serves, self.pods):
+            if _name(pod) not in running:
+                yield f"Pod {_name(pod)} is Ready, and has no process"
 
     def _of_deployment(self, deployment: Object) -> Iterator[str]:
         name, wanted = _name(deployment), deployment["spec"]["replicas"]

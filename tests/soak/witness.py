@@ -100,6 +100,8 @@ class Witness(Background):
         self.streams += 1
         leaves = self._patience()
         try:
+            if self._stopped.is_set():  # nobody will shut this one
+                return
             for line in stream:
                 if self._stopped.is_set() or self._note(json.loads(line)) or leaves():
                     return

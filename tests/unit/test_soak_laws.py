@@ -135,6 +135,11 @@ SETTLED = State([deployment()], [replica_set()], [owned_pod()], [], [SERVICE], [
 
 def test_a_settled_namespace_is_settled():
     assert SETTLED.unsettled() == []
+    assert list(SETTLED.without_process({"p"})) == []
+
+
+def test_a_ready_pod_without_a_process_is_named():
+    assert list(SETTLED.without_process({"q"})) == ["Pod p is Ready, and has no process"]
 
 
 @pytest.mark.parametrize(

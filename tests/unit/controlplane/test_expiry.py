@@ -1,0 +1,37 @@
+"""Events stay for an hour, and nothing of them for longer."""
+
+from datetime import UTC, datetime, timedelta
+
+from lab_utils.controlplane.expiry import EventExpiry
+from lab_utils.controlplane.store import Store
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def put(store, expiry, name, now):
+    event = {"metadata": {"namespace": "ref", "name": name}}
+    expiry.note(event, now)
+    store.put("Event", event)
+
+
+def names(store):
+    return [event["metadata"]["name"] for event in store.list("Event")]
+
+
+def test_what_is_deleted_before_its_time_is_not_remembered():
+    """Or a day of notebooks would leave every Event of every deleted namespace in memory."""
+    store = Store()
+    expiry = EventExpiry(store)
+    put(store, expiry, "e", NOW)
+    store.remove("Event", "ref", "e")
+    assert vars(expiry)["_written"] == {}
+    put(store, expiry, "e", NOW + timedelta(hours=2))
+    assert names(store) == ["e"]
+
+
+def test_an_event_that_is_written_again_after_its_time_stays():
+    store = Store()
+    expiry = EventExpiry(store)
+    put(store, expiry, "e", NOW)
+    put(store, expiry, "e", NOW + timedelta(hours=2))
+    assert names(store) == ["e"]
