@@ -6,6 +6,7 @@ success nor a failure. Every estimate comes with its interval.
 
 from lab_utils.analysis.fanout import fan_out_points, pages
 from lab_utils.analysis.fits import BatchTime, Usl, fit_batch_time, fit_usl
+from lab_utils.analysis.fleets import measured_fleets, simulated_fleets
 from lab_utils.analysis.nodes import node_phases
 from lab_utils.analysis.outages import (
     MAX_GAP_S,
@@ -46,6 +47,7 @@ __all__ = [
     "fit_usl",
     "goodput",
     "has_recovered",
+    "measured_fleets",
     "node_phases",
     "pages",
     "parts",
@@ -56,6 +58,7 @@ __all__ = [
     "select_judged",
     "shares",
     "silences",
+    "simulated_fleets",
     "split_outages",
     "summarize",
     "tell_outages",

@@ -10,6 +10,7 @@ from matplotlib.ticker import StrMethodFormatter
 from lab_utils.analysis import Usl
 from lab_utils.charts.looks import (
     BAND,
+    Look,
     draw_prediction,
     given,
     look_at,
@@ -221,7 +222,8 @@ def fleet(
         points: One row per simulation: workers, policy, mean_s.
         service_s: Mean service time.
         rho: Utilisation of each worker.
-        measured: The same columns, measured on real workers; drawn as crosses.
+        measured: The same columns, measured on real workers, drawn large; and where known low_s and
+            high_s (where chance puts the mean of such a run), drawn as a grey bar.
         predicted: Predicted mean in seconds by workers, drawn as open diamonds.
         ax: Where to draw; a new figure by default.
 
@@ -233,23 +235,22 @@ def fleet(
     if known.empty:
         return say_empty(ax, "No fleet was simulated.")
     ax.set_xscale("log")
-    ends = []
-    for position, policy in enumerate(known["policy"].unique()):
-        mine, look = known[known["policy"] == policy], look_at(position)
+    ends, looks = [], {name: look_at(n) for n, name in enumerate(known["policy"].unique())}
+    for policy, look in looks.items():
+        mine = known[known["policy"] == policy]
         ax.plot(
             mine["workers"], 1e3 * mine["mean_s"], color=look.color, ls=look.line,
             marker=look.marker, ms=5, lw=1.5,
         )  # fmt: skip
         ends.append((1e3 * float(mine["mean_s"].iloc[-1]), policy.replace("_", " "), look.color))
     if measured is not None:
-        real = pick(measured, "workers", "policy", "mean_s")
-        ax.plot(real["workers"], 1e3 * real["mean_s"], "x", color="black", ms=8, mew=1.6)
+        _draw_real_fleets(ax, measured, looks)
     for size, mean_s in given(predicted).items():
         draw_prediction(ax, size, 1e3 * mean_s)
     limit_ms = 1e3 * two_choices_response_s(rho, service_s)
     ax.axhline(limit_ms, color="black", ls=":", lw=1.2)
     ax.annotate(
-        f"two choices, no end of workers: {limit_ms:.0f} ms", (0.4, limit_ms), (0, -3),
+        f"power of two, no end of workers: {limit_ms:.0f} ms", (0.4, limit_ms), (0, -3),
         xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=9, va="top",
         bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
     )  # fmt: skip
@@ -267,3 +268,21 @@ def fleet(
         f"(n = {len(known)} fleets)",
     )
     return ax
+
+
+def _draw_real_fleets(ax: Axes, measured: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+    """Draw real workers as large marks of their policy, over what chance allows."""
+    real = pick(measured, "workers", "policy", "mean_s")
+    if {"low_s", "high_s"} <= set(real):
+        ax.vlines(
+            real["workers"], 1e3 * real["low_s"], 1e3 * real["high_s"], color=BAND, lw=7,
+            zorder=0.8, label="such a run, by chance",
+        )  # fmt: skip
+    for row in real.to_dict("records"):
+        look = looks.get(row["policy"], look_at(len(looks)))
+        ax.plot(
+            row["workers"], 1e3 * row["mean_s"], look.marker, mfc=look.color, mec="black", ms=11,
+            mew=1.6, ls="none", zorder=5,
+        )  # fmt: skip
+    ax.plot([], [], "o", mfc="none", mec="black", mew=1.6, ms=11, ls="none", label="real workers")
+    legend_once(ax, loc="upper right")

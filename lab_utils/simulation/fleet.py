@@ -34,8 +34,8 @@ def simulate_fleet(
         workers: N, each serves one request at a time, first come, first served.
         rho: Utilisation of a worker; the arrival rate follows from it.
         services_s: Service times to draw from, with replacement: measured ones, or a sample.
-        policy: "random", "round_robin", "two_choices" (the one with fewer outstanding of two at
-            random) or "least_outstanding" (of all; ties at random).
+        policy: "random", "round_robin", "power_of_two" (the one with fewer outstanding of two at
+            random) or "least_outstanding" (of all; ties at random), as a client's `balance`.
         requests: How many; give some 100 per worker, or the start shows.
         seed: The same seed gives the same fleet.
 
@@ -244,7 +244,7 @@ class _Outstanding:
         self._next[:] = depth
 
 
-def _two_choices(workers: int) -> "_Place":
+def _power_of_two(workers: int) -> "_Place":
     return _OneByOne(workers, 2) if workers < _MANY else _TwoChoices(workers)
 
 
@@ -256,7 +256,7 @@ _Place = Callable[[Times, Times, np.random.Generator], Times]
 POLICIES: dict[str, Callable[[int], _Place]] = {
     "random": _Blind,
     "round_robin": _RoundRobin,
-    "two_choices": _two_choices,
+    "power_of_two": _power_of_two,
     "least_outstanding": _least_outstanding,
 }
 """How a worker is chosen for each request."""

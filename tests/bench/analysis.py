@@ -82,7 +82,7 @@ def bench() -> Iterator[Row]:
     yield at_most("1 million requests analysed and charted", all_s, "s", 5)
     peaks = [one["peak_mib"] for one in rounds]
     yield at_most("memory for it, the run itself included", peaks, "MiB", 1024)
-    for policy in ("random", "round_robin", "two_choices", "least_outstanding"):
+    for policy in ("random", "round_robin", "power_of_two", "least_outstanding"):
         fleet = run_alone(FLEET, policy)
         yield at_most(f"10 million requests on 10 000: {policy}", fleet["all_s"], "s", 30)
         yield at_most(f"memory for it: {policy}", fleet["peak_mib"], "MiB", 1024)

@@ -172,10 +172,17 @@ def test_phases_are_stacked_and_carry_their_prediction():
 
 
 def test_a_fleet_is_drawn_with_its_limit_and_what_was_measured():
-    measured = pd.DataFrame({"workers": [4], "policy": ["random"], "mean_s": [0.48]})
+    measured = pd.DataFrame(
+        {"workers": [4], "policy": ["random"], "mean_s": [0.48], "low_s": [0.3], "high_s": [0.8]}
+    )
     [ax] = draw("fleet", measured=measured)
-    assert "two choices, no end of workers: 195 ms" in texts(ax)
-    assert [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "x"] == [480]
+    assert "power of two, no end of workers: 195 ms" in texts(ax)
+    assert [
+        line.get_ydata()[0]
+        for line in ax.lines
+        if line.get_markersize() == 11 and len(line.get_ydata())
+    ] == [480]
+    assert "real workers" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_throughput_shows_bound_knee_and_law():

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lab_utils import analysis
+from lab_utils import analysis, theory
 from lab_utils.arrivals import Bursts, describe
 from lab_utils.errors import InvalidInput
+from lab_utils.simulation import simulate_fleet
 from lab_utils.tables import make_table
 from tests.tools.made_runs import simple_run
 
@@ -105,3 +106,42 @@ def test_work_points_know_the_limit_each_request_met():
 
 def test_no_runs_are_no_work_points():
     assert list(analysis.work_points([])) == ["role", "limit_cores", "work_s", "latency_s"]
+
+
+def fleet_run(policy, *, workers=2, n=300, slower=1.0):
+    """Make the run of ideal workers under a policy, as the simulation plays it."""
+    services_s = np.random.default_rng(3).exponential(0.1, n)
+    latency_s = slower * simulate_fleet(workers, 0.8, services_s, policy=policy, requests=n, seed=9)
+    rows = [
+        {"scheduled_s": k, "sent_s": k, "done_s": k + took_s, "latency_s": took_s, "ok": True,
+         "pod": f"pod-{k % workers}", "service_s": service_s}
+        for k, (took_s, service_s) in enumerate(zip(latency_s, services_s, strict=True))
+    ]  # fmt: skip
+    rate_rps = 0.8 * workers / services_s.mean()
+    return simple_run(rows, settings={"rate_rps": rate_rps, "balance": policy})
+
+
+def test_real_workers_that_are_ideal_lie_in_the_band_of_their_simulation():
+    found = analysis.measured_fleets([fleet_run("random"), fleet_run("power_of_two", workers=4)])
+    assert found["workers"].to_list() == [2, 4]
+    assert found["policy"].to_list() == ["random", "power_of_two"]
+    assert found["mean_s"].between(found["low_s"], found["high_s"]).all()
+
+
+def test_workers_that_are_slower_than_they_say_lie_outside():
+    [row] = analysis.measured_fleets([fleet_run("random", slower=3.0)]).to_dict("records")
+    assert row["mean_s"] > row["high_s"]
+
+
+def test_a_fleet_that_answered_nothing_is_a_row_without_numbers():
+    [row] = analysis.measured_fleets([simple_run([{"ok": False}])]).to_dict("records")
+    assert row["requests"] == 0
+    assert np.isnan(row["mean_s"])
+
+
+def test_simulated_fleets_are_a_row_for_each_size_and_policy():
+    found = analysis.simulated_fleets((2, 8), 0.8, [0.1], policies=("random", "round_robin"))
+    assert found["workers"].to_list() == [2, 2, 8, 8]
+    means_s = found.set_index(["workers", "policy"])["mean_s"]
+    assert means_s[8, "random"] == pytest.approx(theory.mg1_response_s(0.8, 0.1, cv=0), rel=0.05)
+    assert means_s[8, "round_robin"] < means_s[2, "round_robin"] < means_s[2, "random"]

@@ -62,7 +62,7 @@ def test_servers_and_arrivals_that_make_no_sense_are_refused():
     [
         ("random", 499, 2355),
         ("round_robin", 328, 1477),
-        ("two_choices", 231, 930),
+        ("power_of_two", 231, 930),
         ("least_outstanding", 197, 859),
     ],
 )
@@ -77,7 +77,7 @@ def test_four_workers_are_as_the_course_says(policy, mean_ms, p99_ms):
     [
         ("random", theory.mmc_response_s(0.7, 0.1)),
         ("round_robin", theory.round_robin_response_s(0.7, 0.1, 500)),
-        ("two_choices", theory.two_choices_response_s(0.7, 0.1)),
+        ("power_of_two", theory.two_choices_response_s(0.7, 0.1)),
         ("least_outstanding", 0.1),
     ],
 )
@@ -111,7 +111,7 @@ def test_queues_longer_than_remembered_at_first_are_counted():
 
 def test_a_fleet_is_repeatable_and_says_what_it_cannot_do():
     once, again = (
-        simulate_fleet(100, 0.5, POOL_S, policy="two_choices", requests=9999) for _ in range(2)
+        simulate_fleet(100, 0.5, POOL_S, policy="power_of_two", requests=9999) for _ in range(2)
     )
     assert (once == again).all()
     for bad in ({"workers": 0}, {"rho": 1.0}, {"policy": "best"}, {"services_s": []}):
