@@ -273,6 +273,8 @@ def fleet(
 def _draw_real_fleets(ax: Axes, measured: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     """Draw real workers as large marks of their policy, over what chance allows."""
     real = pick(measured, "workers", "policy", "mean_s")
+    # Runs of the same size stand side by side; the axis is logarithmic.
+    real["workers"] *= 1.25 ** real.groupby("workers").cumcount()
     if {"low_s", "high_s"} <= set(real):
         ax.vlines(
             real["workers"], 1e3 * real["low_s"], 1e3 * real["high_s"], color=BAND, lw=7,
@@ -285,4 +287,4 @@ def _draw_real_fleets(ax: Axes, measured: pd.DataFrame, looks: Mapping[str, Look
             mew=1.6, ls="none", zorder=5,
         )  # fmt: skip
     ax.plot([], [], "o", mfc="none", mec="black", mew=1.6, ms=11, ls="none", label="real workers")
-    legend_once(ax, loc="upper right")
+    legend_once(ax, loc="lower right", ncols=2)
