@@ -99,6 +99,7 @@ def test_a_killed_container_is_restarted_and_the_last_state_says_why(deployed):
     eventually(lambda: answers(deployed, "primary"))
 
 
+@pytest.mark.fault(10)
 @pytest.mark.machines
 def test_a_hanging_container_leaves_the_service_and_comes_back(deployed):
     """Long enough for readiness (3-5 s), too short for liveness (11-16 s)."""

@@ -89,6 +89,7 @@ def test_another_learners_namespace_is_not_touched(guest, tmp_path):
     assert guest.cluster.api.read("namespace", None, "mine")
 
 
+@pytest.mark.fault(21)
 def test_the_context_stays_the_one_of_the_first_day(guest, monkeypatch, tmp_path):
     guest.up()
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "moved-away"))

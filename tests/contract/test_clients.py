@@ -65,6 +65,7 @@ def start(requirement: str, script: str, namespace: Namespace) -> Results:
     return json.loads(done.stdout)
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_works_unchanged(running: dict[str, "Future[Results]"], client: str) -> None:
     try:

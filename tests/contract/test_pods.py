@@ -163,6 +163,7 @@ def test_a_startup_probe_holds_the_others_back(shared: Namespace) -> None:
     assert all(message.startswith("Startup probe failed") for message in messages)
 
 
+@pytest.mark.fault(14)
 def test_over_its_memory_limit_a_container_is_killed_as_oom(shared: Namespace) -> None:
     leak = "import time; kept = bytearray(96 << 20); time.sleep(600)"
     limits = {"limits": {"memory": "64Mi"}}

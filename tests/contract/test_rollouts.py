@@ -119,6 +119,7 @@ def test_a_killed_container_is_started_again(lab: Lab, web: Namespace) -> None:
     assert recorder.differences("07-kill9", healthy) == {}
 
 
+@pytest.mark.fault(28)
 def test_a_rollout_stuck_past_its_deadline_and_undone(web: Namespace) -> None:
     web.patch("Deployment", "web", {"spec": {"progressDeadlineSeconds": 4}})
     web.until("Deployment", "web", rolled_out)

@@ -50,6 +50,7 @@ def soon():
     assert time.monotonic() - started_s < SOON_S
 
 
+@pytest.mark.fault(16, 17, 18, 19, 21)
 @pytest.mark.parametrize(("said", "remedy"), REASONS.values(), ids=REASONS)
 def test_each_reason_of_a_failed_create_has_its_own_remedy_and_leaves_nothing(world, said, remedy):
     fails = f"if sys.argv[1] == 'create': print({'ERROR: ' + said!r}); sys.exit(1)"
@@ -65,6 +66,7 @@ def test_the_remedies_differ():
     assert len({remedy for _, remedy in REASONS.values()}) == len(REASONS) - 1  # offline, slow
 
 
+@pytest.mark.fault(17)
 def test_17_an_engine_that_dies_while_it_builds_is_said_and_the_build_may_be_repeated(world):
     dockerfile = world.folder / "Dockerfile"
     dockerfile.write_text("FROM base\n")
@@ -74,6 +76,7 @@ def test_17_an_engine_that_dies_while_it_builds_is_said_and_the_build_may_be_rep
     assert world.said == ["Step 1/9 : FROM base"]
 
 
+@pytest.mark.fault(17)
 def test_17_an_engine_that_dies_while_an_image_is_loaded_is_said(world):
     world.engine.set(lab_control_plane="running")
     world.engine.image = {"Id": "x", "Architecture": "amd64", "RepoTags": ["worker:1"]}
@@ -86,6 +89,7 @@ def test_17_an_engine_that_dies_while_an_image_is_loaded_is_said(world):
         world.backend.load_image("worker:1", world.said.append)
 
 
+@pytest.mark.fault(17)
 def test_17_an_engine_that_is_frozen_is_said_within_seconds(monkeypatch, tmp_path):
     path = tmp_path / "engine.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
@@ -97,6 +101,7 @@ def test_17_an_engine_that_is_frozen_is_said_within_seconds(monkeypatch, tmp_pat
             raise AssertionError("nobody answered")
 
 
+@pytest.mark.fault(17)
 def test_17_an_engine_that_goes_mid_lab_is_said_by_every_verb(world):
     world.start()
     world.engine.shutdown()
@@ -109,6 +114,7 @@ def test_17_an_engine_that_goes_mid_lab_is_said_by_every_verb(world):
         world.backend.stop_node("lab-worker")
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     ("missing", "reason"),
     [("kind", "no `kind` on the PATH"), ("docker", "no `docker` on the PATH")],
@@ -122,11 +128,13 @@ def test_16_without_kind_or_docker_the_embedded_cluster_is_offered(world, missin
         choose(load_settings(backend="kind", state_dir=world.folder / "state"))
 
 
+@pytest.mark.fault(16)
 def test_16_windows_containers_are_a_finding(world):
     world.engine.info = {"OSType": "windows"}
     assert "Switch it to Linux containers" in probe().problem
 
 
+@pytest.mark.fault(16)
 def test_16_a_wrong_docker_host_is_a_finding(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     settings = load_settings(backend="kind", state_dir=tmp_path)

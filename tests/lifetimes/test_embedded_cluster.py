@@ -48,6 +48,7 @@ def command_of(pid):
         return b""
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("victim", ["pid", "guard_pid"], ids=["control plane", "guard"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
 def test_when_it_is_killed_nothing_is_left_and_the_next_start_is_clean(own_lab, victim, number):
@@ -73,6 +74,7 @@ def test_when_a_kubelet_is_killed_its_containers_go_with_it_and_it_comes_back(ow
     assert containers_on(own_lab, node)
 
 
+@pytest.mark.fault(3)
 def test_the_cluster_outlives_the_kernel_and_is_found_again(own_lab):
     code = "import time, lab_utils as lab; lab.up(); print('up', flush=True); time.sleep(60)"
     env = os.environ | {"LAB_BACKEND": "embedded", "LAB_CLUSTER": own_lab.settings.cluster}
@@ -93,6 +95,7 @@ def test_down_leaves_no_process_and_no_secret(own_lab):
     assert not layout.tokens.exists()
 
 
+@pytest.mark.fault(5)
 def test_two_clusters_of_one_user_do_not_meet(own_lab, lab):
     lab.ensure()
     assert own_lab.url() != lab.url()

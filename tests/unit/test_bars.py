@@ -35,11 +35,13 @@ def test_nothing_is_shown_under_pytest(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.fault(39)
 def test_nothing_is_shown_without_a_terminal(loud):
     done = run_work(loud, capture_output=True)
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize(("quiet", "shown"), [("0", True), ("1", False)])
 def test_a_terminal_shows_a_bar_on_standard_error(loud, quiet, shown):
     pty = pytest.importorskip("pty", reason="needs a terminal")

@@ -185,6 +185,7 @@ def test_availability_bars_show_failures_and_predictions(run):
     assert f"{100 - failed_pct:.2f} % answered" in texts(ax)
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("name", CHARTS)
 @pytest.mark.parametrize("rows", [0, 1])
 def test_charts_of_nothing_say_so_and_of_one_row_work(run, name, rows):
@@ -201,6 +202,7 @@ def test_charts_of_nothing_say_so_and_of_one_row_work(run, name, rows):
     assert ("Nothing to show" in texts(first)) is (rows == 0)
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("name", CHARTS)
 def test_charts_of_failures_alone_are_drawn(run, name):
     failed = run.requests[~run.requests["ok"]]

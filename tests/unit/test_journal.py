@@ -33,6 +33,7 @@ def wait_until(holds, timeout_s=10.0):
     return seen
 
 
+@pytest.mark.fault(1)
 def test_a_killed_kernel_leaves_a_partial_run_and_no_process(tmp_path):
     folder = tmp_path / "run"
     with serving(writes(GOOD)) as url:
@@ -74,6 +75,7 @@ def test_a_journal_that_ends_in_the_middle_of_a_line_counts_until_then(tmp_path)
     assert len(run.requests) == 5
 
 
+@pytest.mark.fault(11)
 def test_a_full_disk_costs_the_journal_but_not_the_run():
     with serving(writes(GOOD)) as url:
         run = fire(url, rate_rps=100, duration_s=0.3, folder=FullDisk())

@@ -51,6 +51,7 @@ def test_create_calls_kind_once_with_our_own_files(world):
     assert world.backend.is_running()
 
 
+@pytest.mark.fault(20)
 def test_a_second_start_attaches_and_names_nodes_that_are_off(world):
     world.start()
     world.backend.stop_node("lab-worker")
@@ -69,6 +70,7 @@ def test_stop_deletes_the_cluster_and_its_files_and_may_be_called_twice(world):
     assert world.backend.is_running()
 
 
+@pytest.mark.fault(20)
 def test_a_cluster_the_lab_did_not_make_is_never_touched(world):
     world.engine.set(lab_control_plane="running")
     for call in (world.start, world.backend.stop):
@@ -97,6 +99,7 @@ def test_an_interrupted_create_leaves_nothing(world):
     assert (world.left, world.engine.nodes) == ([], {})
 
 
+@pytest.mark.fault(20)
 def test_a_half_made_cluster_is_said_to_be_and_may_be_removed(world):
     world.engine.set(lab_control_plane="running")
     Made().save(world.folder / "state/kind/lab/made.json")
@@ -106,6 +109,7 @@ def test_a_half_made_cluster_is_said_to_be_and_may_be_removed(world):
     assert world.engine.nodes == {}
 
 
+@pytest.mark.fault(21)
 def test_a_busy_port_is_found_before_kind_is_called(world):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", world.settings.http_port))
@@ -183,6 +187,7 @@ def crictl_images(image_id: str, *names: str) -> dict:
     return {"images": [{"id": image_id, "repoTags": tags}, {"id": "x", "repoTags": None}]}
 
 
+@pytest.mark.fault(18)
 def test_an_image_is_carried_as_an_archive_and_seen_on_every_node(world):
     world.engine.set(lab_control_plane="running", lab_worker="running")
     world.engine.image = image("sha256:engine")

@@ -68,6 +68,7 @@ def test_an_unknown_setting_is_refused():
         load_settings(backnd="kind")
 
 
+@pytest.mark.fault(35)
 def test_the_state_folder_is_made_private_whatever_the_umask(tmp_path):
     old = os.umask(0)
     try:
@@ -86,6 +87,7 @@ def test_the_state_folder_follows_xdg_and_ignores_a_relative_one(monkeypatch, tm
     assert state_root(load_settings()) == tmp_path / ".local/state/k8s-inference-lab"
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("home", ["missing", "file"])
 def test_an_unusable_home_falls_back_to_a_private_temporary_folder(monkeypatch, tmp_path, home):
     (tmp_path / "file").write_text("")
@@ -103,6 +105,7 @@ def test_a_home_that_cannot_be_written_falls_back(monkeypatch, tmp_path):
     assert state_root(load_settings()).name == f"k8s-inference-lab-{os.getuid()}"
 
 
+@pytest.mark.fault(35)
 def test_a_planted_symbolic_link_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
@@ -117,6 +120,7 @@ def test_a_folder_open_to_others_is_refused(tmp_path):
         state_root(load_settings(state_dir=tmp_path / "state"))
 
 
+@pytest.mark.fault(35)
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_another_user_is_refused(tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
@@ -125,6 +129,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
         state_root(load_settings(state_dir=tmp_path / "state"))
 
 
+@pytest.mark.fault(12)
 def test_a_state_folder_that_cannot_be_made_names_the_variable(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match="Set LAB_STATE_DIR"):

@@ -51,6 +51,7 @@ def test_a_good_answer_becomes_a_row_that_says_who_gave_it():
     assert (run.requests["lag_s"] >= 0).all()
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
@@ -97,6 +98,7 @@ def test_a_bad_answer_is_a_class_of_outcome_and_never_a_latency(answer, outcome)
     assert requests["latency_s"].isna().all()
 
 
+@pytest.mark.fault(31)
 def test_a_port_where_nobody_listens_refuses():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody else can take it
@@ -104,6 +106,7 @@ def test_a_port_where_nobody_listens_refuses():
     assert set(run.requests["error"]) == {"refused"}
 
 
+@pytest.mark.fault(31)
 def test_a_name_without_address_is_a_class_of_its_own():
     requests = fire_some("http://nowhere.invalid", duration_s=0.1, timeout_s=5.0).requests
     assert set(requests["error"]) == {"dns"}
@@ -157,6 +160,7 @@ print(sorted(set(run.requests["error"])), run.validity.text)
 """
 
 
+@pytest.mark.fault(13)
 def test_a_client_that_runs_out_of_sockets_counts_it_as_its_own_fault():
     with serving(stalls) as url:
         command = [sys.executable, "-c", WITHOUT_SOCKETS, url]
@@ -165,11 +169,13 @@ def test_a_client_that_runs_out_of_sockets_counts_it_as_its_own_fault():
     assert "failed in the client, which ran out of sockets" in done.stdout
 
 
+@pytest.mark.fault(31)
 def test_a_large_answer_is_read_as_a_whole():
     with serving(writes(http(200, json.dumps(ANSWER).encode() + b" " * 2**20))) as url:
         assert fire_some(url, duration_s=0.1).requests["ok"].all()
 
 
+@pytest.mark.fault(33)
 def test_a_stall_of_one_second_in_ten_is_the_p99_from_the_time_requests_were_due():
     begin = []
 
@@ -216,6 +222,7 @@ def test_a_closed_loop_has_as_many_requests_in_flight_as_users():
     assert list(run.requests["request_id"]) == list(range(12))
 
 
+@pytest.mark.fault(32)
 def test_a_run_holds_the_schedule_it_was_sent_by():
     with serving(writes(GOOD)) as url:
         run = fire_some(url, arrivals="poisson", seed=5)
@@ -224,6 +231,7 @@ def test_a_run_holds_the_schedule_it_was_sent_by():
     assert np.array_equal(run.requests["scheduled_s"], expected)
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
@@ -293,6 +301,7 @@ def test_a_fault_after_the_end_is_refused():
         fire_some("http://127.0.0.1:9", faults=[Recorded(5.0)])
 
 
+@pytest.mark.fault(2)
 def test_an_interrupt_gives_back_what_there_is_within_a_second():
     interrupted_s = []
 

@@ -12,6 +12,7 @@ CONFIG_MAPS = "/api/v1/namespaces/ref/configmaps"
 PATHS = ("/", "/api", "/apis", "/version", "/openapi/v3", "/metrics", CONFIG_MAPS, "/lab/nodes")
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic YTpi", "Bearer", "Token x"])
 def test_nothing_is_answered_without_a_token(http: Client, path: str, authorization: str) -> None:
@@ -20,6 +21,7 @@ def test_nothing_is_answered_without_a_token(http: Client, path: str, authorizat
     assert answer.json()["reason"] == "Unauthorized"
 
 
+@pytest.mark.fault(35)
 def test_a_token_in_the_url_is_no_token(http: Client) -> None:
     answer = http.get(f"{CONFIG_MAPS}?access_token=admin-token", headers={"Authorization": ""})
     assert answer.status == 401
@@ -31,6 +33,7 @@ def test_health_is_public(http: Client, path: str) -> None:
     assert (answer.status, answer.body) == (200, b"ok")
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:80", "localhost.evil.example", ""])
 def test_a_foreign_host_name_is_refused(http: Client, host: str) -> None:
     assert http.get(CONFIG_MAPS, headers={"Host": host}).status == 403
@@ -41,6 +44,7 @@ def test_local_host_names_are_fine(http: Client, host: str) -> None:
     assert http.get(CONFIG_MAPS, headers={"Host": host}).status == 200
 
 
+@pytest.mark.fault(36)
 def test_a_web_page_is_refused_whatever_it_sends(http: Client) -> None:
     origin = {"Origin": "https://127.0.0.1"}
     preflight = http.request("OPTIONS", CONFIG_MAPS, headers=origin)
@@ -50,6 +54,7 @@ def test_a_web_page_is_refused_whatever_it_sends(http: Client) -> None:
     assert not any(name.lower().startswith("access-control") for name in preflight.headers)
 
 
+@pytest.mark.fault(36)
 def test_a_form_cannot_create(http: Client) -> None:
     body = json.dumps({"metadata": {"name": "x"}})
     assert http.request("POST", CONFIG_MAPS, body, content_type="text/plain").status == 415
@@ -60,6 +65,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
@@ -93,6 +99,7 @@ def test_strange_field_names_do_not_spoil_the_headers(http: Client, fields: list
     assert len(answer.warnings) < 100
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "a%2fb", "x" * 5000, "%00", "%E2%82%AC"])
 def test_a_strange_name_is_just_not_found(http: Client, name: str) -> None:
     assert http.get(f"{CONFIG_MAPS}/{name}").status == 404

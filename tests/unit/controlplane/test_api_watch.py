@@ -99,6 +99,7 @@ def test_a_watch_from_a_revision_replays_what_was_missed(api: ApiServer) -> None
     assert types == ["ADDED", "MODIFIED", "DELETED"]
 
 
+@pytest.mark.fault(29)
 def test_a_forgotten_revision_is_an_error_event_in_a_200(api: ApiServer) -> None:
     start = now(api)
     for _ in range(HISTORY + 1):
@@ -122,6 +123,7 @@ def test_what_leaves_the_selection_is_deleted_for_the_watcher(api: ApiServer) ->
     assert types == ["ADDED", "DELETED", "ADDED"]
 
 
+@pytest.mark.fault(29)
 def test_time_out_ends_a_watch_and_a_bookmark_says_how_far_it_came(api: ApiServer) -> None:
     began = time.monotonic()
     options = {"timeoutSeconds": 1, "allowWatchBookmarks": "true", "resourceVersion": now(api)}
@@ -160,12 +162,14 @@ def test_the_end_of_the_initial_events_is_marked(api: ApiServer) -> None:
     assert annotations == {"k8s.io/initial-events-end": "true"}
 
 
+@pytest.mark.fault(29)
 def test_a_vanished_client_ends_its_watch(api: ApiServer) -> None:
     with watching(api, PODS):
         wait_until(lambda: subscribers(api) == 1, "the watch did not start")
     wait_until(lambda: subscribers(api) == 0, "the watch did not end")
 
 
+@pytest.mark.fault(29)
 def test_a_slow_reader_is_cut_off(api: ApiServer) -> None:
     big = pod()
     big["metadata"]["annotations"] = {"a": "x" * 200_000}

@@ -14,6 +14,7 @@ def security(pod: dict | None = None, **container: object) -> dict:
     return {"securityContext": good if pod is None else pod, "containers": [one]}
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize("case", [c for c in creates(201, 403) if c.values[0].namespace in LEVELS])
 def test_pod_security_answers_as_a_real_cluster_does(case: Create):
     level = LEVELS[case.namespace]

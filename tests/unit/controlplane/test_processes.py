@@ -66,6 +66,7 @@ def test_another_mark_is_left_alone(mark):
         child.kill()
 
 
+@pytest.mark.fault(8)
 def test_a_pid_used_again_is_not_the_same_process():
     born = birth_of(os.getpid())
     assert born is not None

@@ -58,6 +58,7 @@ async def test_a_deleted_pod_passes_through_its_final_state(node: KubeletUnderTe
     assert node.events("ends")["Killing"] == "Stopping container c"
 
 
+@pytest.mark.fault(27)
 async def test_a_crash_restarts_at_once_then_backs_off(node: KubeletUnderTest) -> None:
     node.create_pod("crash", "python", "-c", "raise SystemExit(3)")
     await until(lambda: node.state("crash") == "CrashLoopBackOff")
@@ -84,6 +85,7 @@ async def test_a_container_over_its_memory_limit_is_oom_killed(node: KubeletUnde
     assert node.container("leaks")["state"]["terminated"]["exitCode"] == 137
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize(
     ("changes", "reason", "message"),
     [
@@ -208,6 +210,7 @@ async def test_init_containers_run_before_the_others(node: KubeletUnderTest) -> 
     assert init["ready"]
 
 
+@pytest.mark.fault(27)
 async def test_a_container_that_ignores_sigterm_is_killed(node: KubeletUnderTest) -> None:
     phases = _phases(node)
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(600)"

@@ -51,6 +51,7 @@ async def test_a_writer_keeps_lines_whole_and_the_last_one_too(tmp_path: Path) -
     assert read_log(path, LogOptions()) == b"first\nsecond\nlast"
 
 
+@pytest.mark.fault(27)
 async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 200_000)
     path = tmp_path / "0.log"

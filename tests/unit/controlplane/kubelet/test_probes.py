@@ -47,6 +47,7 @@ async def test_http_answers_that_count(
     await check(runtime, named, {"httpGet": {"path": path, "port": "web"}})
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -105,6 +106,7 @@ async def test_an_unknown_port_name_is_named(runtime: Runtime, container: Contai
         await check(runtime, container, {"tcpSocket": {"port": "web"}})
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     ("answers", "verdicts"),
     [

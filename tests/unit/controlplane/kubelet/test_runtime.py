@@ -61,6 +61,7 @@ async def test_a_command_that_is_not_there(runtime: Runtime, make_launch: MakeLa
         runtime.start(replace(launch, argv=("absent",)))
 
 
+@pytest.mark.fault(27)
 async def test_a_daemon_dies_with_its_container(runtime: Runtime, make_launch: MakeLaunch) -> None:
     code = """
 import os, time
