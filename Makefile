@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MINUTES ?= 30
+ROUNDS ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
@@ -43,7 +44,8 @@ lint: $(READY)  ## Style, types and the direction of the arrows
 bench: $(READY)  ## The benchmarks, side by side; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-soak: $(READY)  ## Random operations and what must hold; MINUTES=30 SEED=1
+soak: $(READY)  ## Kill at random, operate at random, check what must hold; ROUNDS=200 MINUTES=30 SEED=1
+	$(BIN)/python -m tests.sweep --rounds $(ROUNDS) --seed $(SEED)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 docs: $(READY)  ## Build the site into build/site; a warning is an error

@@ -15,6 +15,8 @@ from lab_utils.errors import ClusterError, ClusterNotRunning, InvalidInput, NotF
 
 Object = dict[str, Any]
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+CREDENTIALS = "client"
+"""Folder beside a kubeconfig, of the official client."""
 _TIMEOUT_S = 15.0
 _WATCH_GRACE_S = 2.0
 
@@ -32,7 +34,6 @@ class Api:
 
     @cached_property
     def _client(self) -> Any:
-        from kubernetes import client, config
         from kubernetes.dynamic import DynamicClient
         from urllib3 import Retry
 
@@ -40,11 +41,8 @@ class Api:
             raise ClusterNotRunning(
                 f"There is no cluster: {self._kubeconfig.name} is not there. Start one: lab.up()"
             )
-        settings = client.Configuration()
-        settings.retries = Retry(connect=3, read=0)  # waiting once for an answer is enough
-        connected = config.new_client_from_config(
-            str(self._kubeconfig), self._context, client_configuration=settings
-        )
+        retries = Retry(connect=3, read=0)  # waiting once for an answer is enough
+        connected = client_of(self._kubeconfig, self._context, retries=retries)
         # Not the client's own place for it: a predictable name in a shared temporary folder.
         cache = self._kubeconfig.with_name("discovery.json")
         return _explained(
@@ -222,6 +220,23 @@ class Api:
             self.request(f"Getting {kind}", "GET", path, query=query, accept=_TABLE)
         )
         return table
+
+
+def client_of(kubeconfig: Path, context: str | None = None, *, retries: Any = None) -> Any:
+    """Make the official client of a kubeconfig.
+
+    It writes the keys and certificates of the kubeconfig into files, and one that is killed leaves
+    them: here beside the kubeconfig, where they go with the cluster, and never in a shared folder.
+    """
+    from kubernetes import client, config
+
+    settings = client.Configuration()
+    settings.retries = retries
+    place = str(kubeconfig.with_name(CREDENTIALS))
+    config.load_kube_config(
+        str(kubeconfig), context, client_configuration=settings, temp_file_path=place
+    )
+    return client.ApiClient(settings)
 
 
 def _lines_of(response: Any) -> Iterator[bytes]:

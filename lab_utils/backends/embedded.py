@@ -85,6 +85,7 @@ class EmbeddedBackend:
     def stop(self) -> None:
         """End the cluster; built images stay, as they stay in Docker when Kind's cluster goes."""
         launch.stop(self._layout.root)
+        self._images.sweep()
 
     def is_running(self) -> bool:
         """Tell whether the control plane's process is alive."""

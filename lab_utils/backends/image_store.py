@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +17,11 @@ from typing import Any
 
 from lab_utils.backends.base import Image
 from lab_utils.controlplane.config import write_atomically
+from lab_utils.controlplane.processes import birth_of, is_same
 from lab_utils.dockerfile import Stage
+
+_BUILD = ".build-"
+"""How the folders of builds begin; the pid and the birth of the process that builds follow."""
 
 
 class ImageStore:
@@ -29,8 +34,20 @@ class ImageStore:
     def scratch(self) -> Iterator[Path]:
         """Give a folder to build in, on the same file system, removed afterwards."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=self._folder) as scratch:
+        self.sweep()
+        prefix = f"{_BUILD}{os.getpid()}-{birth_of(os.getpid())}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=self._folder) as scratch:
             yield Path(scratch)
+
+    def sweep(self) -> None:
+        """Remove what builds that were killed have left; one that goes on is left in peace."""
+        for scratch in self._folder.glob(f"{_BUILD}*"):
+            pid, birth, *_ = scratch.name.removeprefix(_BUILD).split("-")
+            if not is_same(int(pid), int(birth)):
+                shutil.rmtree(scratch, ignore_errors=True)
+        for partial in self._folder.glob("*/.config.json.*"):
+            if birth_of(int(partial.suffix.removeprefix("."))) is None:
+                partial.unlink(missing_ok=True)
 
     def names(self, tag: str) -> dict[str, str]:
         """Give every name of the image of this name, with its digest in hex; empty if none has."""

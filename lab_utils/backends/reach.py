@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab_utils.api import client_of
 from lab_utils.backends.base import Object
 from lab_utils.errors import InvalidInput
 
@@ -106,9 +107,7 @@ class ServiceProxy:
 
     @cached_property
     def _client(self) -> Any:
-        from kubernetes import config
-
-        return config.new_client_from_config(str(self._kubeconfig)).configuration
+        return client_of(self._kubeconfig).configuration
 
     @cached_property
     def _pool(self) -> "urllib3.PoolManager":

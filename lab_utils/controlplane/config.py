@@ -131,6 +131,11 @@ class Layout:
         return self.root / "images"
 
     @property
+    def lock(self) -> Path:
+        """Held by whoever starts or stops the cluster."""
+        return self.root / "lock"
+
+    @property
     def services(self) -> Path:
         """What names and ports of Services lead to: written by the Service proxy for containers."""
         return self.root / "services.json"
@@ -159,6 +164,10 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Replace a file as a whole or not at all, readable by its owner only."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    os.replace(partial, path)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        os.replace(partial, path)
+    except OSError:  # no space left: what was there stays, and nothing half-written with it
+        partial.unlink(missing_ok=True)
+        raise

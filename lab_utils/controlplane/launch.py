@@ -112,27 +112,22 @@ def _last_words(layout: Layout) -> str:
 
 
 def _clean(layout: Layout) -> None:
-    """Sweep what an earlier run of this folder left: processes first, then files."""
+    """Sweep what an earlier run of this folder left: processes first, then files, whole or half."""
     with contextlib.suppress(OSError, ValueError):
         sweep(RUN_MARK, ClusterConfig.load(layout.config).run_id)
-    discovery = layout.kubeconfig.with_name("discovery.json")  # what the official client keeps
-    for path in (
-        layout.endpoint,
-        layout.kubeconfig,
-        layout.config,
-        layout.log,
-        layout.services,
-        discovery,
-    ):
-        path.unlink(missing_ok=True)
-    for folder in (layout.nodes, layout.ca.parent):
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in layout.root.iterdir():
+        if path in (layout.images, layout.lock):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _locked(layout: Layout) -> Iterator[None]:
     """Hold the folder's lock; the kernel gives it back however this process ends."""
     layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (layout.root / "lock").open("a") as lock:
+    with layout.lock.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

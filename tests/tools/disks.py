@@ -9,17 +9,25 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path, size: str = "256k") -> Iterator[Path]:
-    """Mount a disk of this size on a folder; skip where that takes rights nobody here has."""
+def try_disk(folder: Path, size: str) -> Iterator[str]:
+    """Mount a disk of this size on a folder; give why not, where that is refused."""
     folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder)]
     mounted = subprocess.run(["mount", *options], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk has to be mounted, and that is refused: {mounted.stderr}")
     try:
-        yield folder
+        yield mounted.stderr
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str = "256k") -> Iterator[Path]:
+    """Mount a disk of this size on a folder, or skip."""
+    with try_disk(folder, size) as refused:
+        if refused:
+            pytest.skip(f"a small disk has to be mounted, and that is refused: {refused}")
+        yield folder
 
 
 def fill(folder: Path) -> Path:

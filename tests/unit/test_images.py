@@ -13,6 +13,7 @@ from lab_utils import images
 from lab_utils.backends.base import Build
 from lab_utils.backends.embedded import EmbeddedBackend
 from lab_utils.backends.pip_check import compare, requirements_of
+from lab_utils.controlplane.processes import birth_of
 from lab_utils.errors import ClusterNotRunning, ImageError, InvalidInput
 from lab_utils.settings import load_settings
 
@@ -181,6 +182,21 @@ def test_a_failed_build_says_where_and_leaves_nothing(workshop, dockerfile, erro
     with pytest.raises(ImageError, match=error):
         workshop.build(dockerfile)
     assert list(workshop.images.iterdir()) == []
+
+
+def test_what_a_killed_build_has_left_goes_with_the_next_and_a_running_one_stays(workshop):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    abandoned = workshop.images / f".build-{ended.pid}-1-x"
+    running = workshop.images / f".build-{os.getpid()}-{birth_of(os.getpid())}-x"
+    for folder in (abandoned, running):
+        folder.mkdir(parents=True)
+    workshop.build("FROM scratch\nWORKDIR /app\n")
+    partial = workshop.images / workshop.digest[7:] / f".config.json.{ended.pid}"
+    partial.write_text("{")
+    workshop.backend.stop()
+    assert [path.name for path in workshop.images.glob(".*")] == [running.name]
+    assert not partial.exists()
 
 
 def test_a_symbolic_link_does_not_lead_out_of_the_image(workshop, tmp_path):
