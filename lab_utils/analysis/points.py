@@ -30,7 +30,7 @@ def response_points(
         One row per run, by rho: rho, requests, mean_s (from sending to answer), twin_s (the same
         requests on an ideal server), theory_s (of an endless run, M/M/c), low_s and high_s
         (where chance puts the mean of a run of this length), in_system (requests in the system,
-        looked up at moments 10 ms apart), flow (arrivals a second times mean_s), invalid (why the
+        looked up at moments 1 ms apart), flow (arrivals a second times mean_s), invalid (why the
         load was not what was asked for; "" if it was).
     """
     rows = [_point(run, service_s, slots, level) for run in runs]
@@ -70,7 +70,7 @@ def _point(run: "Run", service_s: float, slots: int, level: float) -> dict[str, 
     }
 
 
-def _mean_in_system(sent: pd.DataFrame, step_s: float = 0.01) -> float:
+def _mean_in_system(sent: pd.DataFrame, step_s: float = 0.001) -> float:
     """Look at the system at moments step_s apart and count who is in it."""
     moments_s = np.arange(sent["sent_s"].min(), sent["done_s"].max(), step_s)
     came = np.searchsorted(np.sort(sent["sent_s"].to_numpy()), moments_s, side="right")
