@@ -176,6 +176,16 @@ class Faults:
 
         return self._fault("rollout", role, at_s, None, breaks)
 
+    def scale(self, role: str, replicas: int, *, at_s: float = 0.0) -> Fault:
+        """Set the replicas of a role's Deployment in the middle of a run; they stay."""
+
+        def breaks() -> Callable[[], None]:
+            for deployment in self._cluster.deployments(f"role={role}"):
+                self._cluster.scale(deployment["metadata"]["name"], replicas)
+            return _nothing
+
+        return self._fault(f"scale to {replicas}", role, at_s, None, breaks)
+
     def drain(self, role: str, *, at_s: float = 0.0, duration_s: float = 20.0) -> Fault:
         """Cordon the node of a role and evict the lab's pods from it, as budgets allow."""
 

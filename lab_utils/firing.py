@@ -13,7 +13,7 @@ from lab_utils.bars import track
 from lab_utils.inside import Pods
 from lab_utils.journal import list_journals, next_folder
 from lab_utils.sampler import Sampler
-from lab_utils.service import cluster_url, endpoint_urls, require_reachable
+from lab_utils.service import cluster_url, endpoint_urls, is_reachable, require_reachable
 from lab_utils.settings import project_root, state_root
 from lab_utils.turns import Turns
 
@@ -39,7 +39,7 @@ class Firing(Attachment):
         duration_s: float | None = None,
         service: str | Sequence[str] = SERVICE,
         failover: Sequence[str] = (),
-        inside: int = 0,
+        inside: int | None = None,
         **options: Any,
     ) -> "Run":
         """Send requests to a Service in an open loop and sample the pods meanwhile.
@@ -51,7 +51,8 @@ class Firing(Attachment):
                 attempt (`balance`). Unlike pods, they can be reached from outside of any cluster.
             failover: Services that the client asks next, in this order, when one fails it.
             inside: From how many pods of the cluster, each with its share of one schedule; 0 sends
-                from this machine.
+                from this machine. By default from here, or from one pod if the client is to choose
+                among pods (`balance`) that this machine has no way to, such as Kind's.
             options: As `lab_utils.workload.fire` takes them: arrivals, faults, seed (of the
                 settings by default), progress, and how the client behaves: timeout_s, keep_alive,
                 service_ms, retries, hedge, balance.
@@ -62,9 +63,12 @@ class Firing(Attachment):
         Raises:
             Taken: Another notebook has deployed since this one has.
         """
+        chooses = isinstance(service, str) and bool(options.get("balance"))
+        if inside is None:
+            inside = int(chooses and not self._reaches_pods(str(service)))
         pods = self._load_pods(inside) if inside else None
         observed = self._observed()
-        if isinstance(service, str) and options.get("balance") and not inside:
+        if chooses and not inside:
             observed["endpoints"] = partial(observed["usage"].endpoints, service)
         with self._measuring():
             return workload.fire(
@@ -75,6 +79,9 @@ class Firing(Attachment):
                 inside=pods,
                 **observed | options,
             )
+
+    def _reaches_pods(self, service: str) -> bool:
+        return is_reachable(endpoint_urls(self.cluster, service)[0])
 
     @contextmanager
     def _measuring(self) -> Iterator[None]:

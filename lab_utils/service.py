@@ -52,20 +52,32 @@ def endpoint_urls(cluster: Cluster, service: str) -> list[str]:
     return urls
 
 
+def is_reachable(url: str) -> bool:
+    """Tell whether this machine has a way to a pod."""
+    return _find_obstacle(url) is None
+
+
 def require_reachable(url: str) -> None:
     """Check that this machine has a way to a pod.
 
     Raises:
         ClusterError: It has none; says what to do.
     """
+    if (obstacle := _find_obstacle(url)) is not None:
+        raise ClusterError(
+            f"Pods cannot be reached from this machine ({url}: {obstacle}), so the client cannot "
+            "choose among them. Leave out balance, or send the load from inside the cluster: "
+            "inside=2."
+        ) from obstacle
+
+
+def _find_obstacle(url: str) -> OSError | None:
     address = urlsplit(url)
     try:
         socket.create_connection((address.hostname, address.port), timeout=1.0).close()
     except OSError as exc:
-        raise ClusterError(
-            f"Pods cannot be reached from this machine ({url}: {exc}), so the client cannot choose "
-            "among them. Leave out balance, or send the load from inside the cluster: inside=2."
-        ) from exc
+        return exc
+    return None
 
 
 def reachable_services(cluster: Cluster) -> list[str]:

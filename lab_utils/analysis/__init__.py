@@ -4,6 +4,7 @@ A failed request is never a latency, and a request cancelled by the end of the r
 success nor a failure. Every estimate comes with its interval.
 """
 
+from lab_utils.analysis.balancing import newcomers, policy_points
 from lab_utils.analysis.fanout import fan_out_points, pages
 from lab_utils.analysis.fits import BatchTime, Usl, fit_batch_time, fit_usl
 from lab_utils.analysis.fleets import measured_fleets, simulated_fleets
@@ -48,10 +49,12 @@ __all__ = [
     "goodput",
     "has_recovered",
     "measured_fleets",
+    "newcomers",
     "node_phases",
     "pages",
     "parts",
     "percentiles",
+    "policy_points",
     "rates",
     "replicas",
     "response_points",

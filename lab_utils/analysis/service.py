@@ -1,6 +1,7 @@
 """What a Service did: who answered, in what time, how much of it was useful."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -10,19 +11,22 @@ from lab_utils.errors import InvalidInput
 from lab_utils.theory import Band, share_band
 
 
-def shares(requests: pd.DataFrame, *, by: str = "role") -> pd.DataFrame:
+def shares(requests: pd.DataFrame, *, by: str = "role", among: Iterable[str] = ()) -> pd.DataFrame:
     """Say who answered how much, against an even random choice.
 
     Args:
         requests: The requests table; only successes are counted.
         by: "role", "pod" or "node".
+        among: Who might have answered; who did is among them anyway.
 
     Returns:
         One row per answerer, by name: the column `by`, requests, share, expected (1 / answerers),
         low and high (95 % band of the expected), in_band.
     """
     answered = requests.loc[requests["ok"], by]
-    counts: pd.DataFrame = answered.groupby(answered).size().rename("requests").reset_index()
+    counted = answered.groupby(answered).size()
+    counted = counted.reindex(sorted({*counted.index, *among}), fill_value=0)
+    counts: pd.DataFrame = counted.rename_axis(by).rename("requests").reset_index()
     counts["share"] = counts["requests"] / len(answered)
     band = share_band(len(answered), 1 / len(counts)) if len(counts) else share_band(0, 0.0)
     counts["expected"], counts["low"], counts["high"] = band.value, band.low, band.high

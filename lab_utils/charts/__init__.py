@@ -6,6 +6,7 @@ predicted is an open diamond, an outage a grey band, a limit a dotted line, and 
 so over its chart.
 """
 
+from lab_utils.charts.balancing import policies
 from lab_utils.charts.classroom import spread, stuck
 from lab_utils.charts.dashboard import dashboard
 from lab_utils.charts.distribution import ccdf, fan_out, histogram
@@ -38,6 +39,7 @@ __all__ = [
     "load_curve",
     "parts",
     "phases",
+    "policies",
     "readiness",
     "response",
     "rollout",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -19,7 +20,7 @@ from lab_utils.charts.looks import (
     say_empty,
 )
 from lab_utils.charts.outages import draw_rates
-from lab_utils.charts.words import add_footnote, count, legend_once, set_title
+from lab_utils.charts.words import add_footnote, count, legend_once, set_title, write_beside
 from lab_utils.runs import Run
 
 _HEIGHT = 0.56
@@ -35,7 +36,7 @@ def readiness(
     """Draw when each pod was ready, and below who answered and how many requests failed.
 
     Args:
-        run: The run; each fault is marked at the pod of the role that it was for.
+        run: The run; each fault is marked at the pod of the role that it was for, or at all pods.
         predicted: Predicted seconds from a role's first fault until its pod is not ready (or
             whatever else was asked), drawn as an open diamond at that pod.
         axes: Two axes; a new figure by default.
@@ -50,6 +51,9 @@ def readiness(
         say_empty(below, "")
         return [say_empty(above, "There are no requests in this run."), below]
     draw_rates(below, replace(run, faults=run.faults[:0]))  # they are marked above
+    for line in below.lines:
+        if not np.size(line.get_xdata()):
+            line.set_label("_nothing")  # nobody asks about failures where there are none
     legend_once(below, loc="upper right", ncols=3, fontsize=9, columnspacing=1.0)
     below.set_ylim(0, below.get_ylim()[1] * 1.3)
     below.set_xlim(0, end_of(run) * 1.02 + 0.01)
@@ -127,6 +131,8 @@ def _draw_faults(
     for fault in run.faults.sort_values("start_s").to_dict("records"):
         lane = lanes.get(fault["target"])
         if lane is None:
+            _draw_change(ax, fault, first=fault["name"] not in named)
+            named.add(fault["name"])
             continue
         start_s, length_s = fault["start_s"], fault["end_s"] - fault["start_s"]
         low, high = lane - _HEIGHT / 2 - 0.1, lane + _HEIGHT / 2 + 0.1
@@ -146,6 +152,14 @@ def _draw_faults(
         if fault["target"] in mine and fault["target"] not in told:
             told.add(fault["target"])
             draw_prediction(ax, start_s + mine[fault["target"]], lane)
+
+
+def _draw_change(ax: Axes, fault: Mapping[Any, Any], *, first: bool) -> None:
+    """Mark what happened to no pod of its own: a line through all lanes, named once."""
+    ax.axvline(fault["start_s"], color="black", lw=1.2, ls=(0, (4, 2)), zorder=0.5)
+    if first:
+        span = (fault["start_s"], fault["start_s"])
+        write_beside(ax, span, 0.99, fault["name"], "bold")
 
 
 def _say_absence(spans: pd.DataFrame, pods: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Charts of a Service as a whole: who answers, and how many are left without an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ def shares(
     run: Run,
     *,
     by: str = "role",
+    among: Iterable[str] = (),
     predicted: Mapping[str, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -32,6 +33,7 @@ def shares(
     Args:
         run: The run.
         by: "role", "pod" or "node".
+        among: Who might have answered: those that gave no answer are drawn at 0 %.
         predicted: Predicted share by answerer, drawn as open diamonds.
         ax: Where to draw; a new figure by default.
 
@@ -39,8 +41,8 @@ def shares(
         The axes.
     """
     ax, mine = new_axes(ax), given(predicted)
-    found = analysis.shares(run.requests, by=by)
-    if found.empty:
+    found = analysis.shares(run.requests, by=by, among=among)
+    if not found["requests"].any():
         return say_empty(ax, "No request of this run was answered.")
     order = ordered_roles(found[by]) if by == "role" else list(found[by])
     found = found.set_index(by).loc[order]
@@ -49,15 +51,16 @@ def shares(
     ax.axhline(expected, color="black", ls=":", lw=1.3)
     for at, (name, row) in enumerate(found.iterrows()):
         look = look_of(str(name) if by == "role" else "")
-        ax.plot(at, 100 * row["share"], look.marker, color=look.color, ms=9)
+        ax.plot(at, 100 * row["share"], look.marker, color=look.color, ms=9, clip_on=False)
         text = f"{100 * row['share']:.1f} % ({row['requests']:,})"
         ax.annotate(
-            text, (at, 100 * row["share"]), (11, 0), textcoords="offset points", va="center",
+            text, (at, 100 * row["share"]), (11, 0 if row["share"] else 8),  # not on the axis
+            textcoords="offset points", va="center",
             bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
         )  # fmt: skip
         if name in mine:
             draw_prediction(ax, at - 0.15, 100 * mine[str(name)])
-    ax.set_xticks(range(len(found)), [name_of(str(name)) for name in found.index])
+    ax.set_xticks(range(len(found)), [_shorten(str(name), by) for name in found.index])
     ax.set_xlim(-0.5, len(found) - 0.2)
     ax.set_ylim(0, max(100 * found["share"].max(), high) * 1.25)
     ax.set_ylabel("Share of answers (%)")
@@ -67,9 +70,17 @@ def shares(
     return ax
 
 
+def _shorten(name: str, by: str) -> str:
+    """Leave the ReplicaSet's part out of a pod's name, so that several stand side by side."""
+    parts = name.rsplit("-", 2)
+    return f"{parts[0]}\n{parts[2]}" if by == "pod" and len(parts) == 3 else name_of(name)
+
+
 def _say_shares(found: pd.DataFrame) -> str:
     if len(found) == 1:
         return f"{name_of(str(found.index[0])).capitalize()} gave every answer"
+    if idle := int((found["requests"] == 0).sum()):
+        return f"{idle} of {len(found)} gave no answer at all"
     verdict = "within" if found["in_band"].all() else "outside"
     return f"Shares are {verdict} the 95 % band of a random choice"
 

@@ -81,6 +81,14 @@ def test_a_rollout_replaces_the_pods_of_a_role_and_changes_what_it_is_told(deplo
     assert len(before & uids(deployed)) == 1
 
 
+def test_a_role_is_scaled_and_stays_so_until_the_lab_is_put_in_order(deployed):
+    with deployed.faults.scale("backup", 2):
+        deployed.wait()
+    assert len(deployed.pods("role=backup")) == 2
+    deployed.ensure()
+    assert len(deployed.pods("role=backup")) == 1
+
+
 def test_a_node_that_was_left_drained_is_taken_back(deployed):
     deployed.faults.drain("backup").inject()
     deployed.ensure()

@@ -95,3 +95,33 @@ def test_a_generator_that_dies_is_told_and_the_others_rows_are_kept(deployed):
 def test_a_number_of_pods_that_cannot_be_is_refused(deployed):
     with pytest.raises(InvalidInput, match="inside is -1: want a whole number from 1 to 100"):
         fire(deployed, -1)
+
+
+UNREACHABLE = """
+apiVersion: v1
+kind: Service
+metadata: {name: shut, namespace: lab}
+spec:
+  ports: [{port: 80, protocol: TCP}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: shut-1, namespace: lab, labels: {kubernetes.io/service-name: shut}}
+addressType: IPv4
+ports: [{port: 9, protocol: TCP}]
+endpoints: [{addresses: [ADDRESS], conditions: {ready: true}}]
+"""
+
+
+def test_a_client_without_a_way_to_the_pods_it_chooses_among_sends_from_inside(deployed, tmp_path):
+    address = deployed.pods("role=primary")[0]["status"]["podIP"]
+    file = tmp_path / "shut.yaml"
+    file.write_text(UNREACHABLE.replace("ADDRESS", address))  # a pod's address, a port it has not
+    deployed.apply(file)
+    try:
+        run = deployed.fire(service="shut", balance="random", rate_rps=10, duration_s=1)
+        assert run.settings["client"]["generators"] == 1
+        assert set(run.requests["error"]) == {"refused"}
+    finally:
+        deployed.delete("endpointslice", "shut-1")
+        deployed.delete("service", "shut")

@@ -36,6 +36,10 @@ CHARTS = {
         {"offered_rps": [5, 20], "goodput_rps": [5, 9]}, {"capacity_rps": 10}, {20: 10},
     ),
     "phases": ({"detect_s": [1.0, 2.0], "propagate_s": [0.5, 0.5]}, {}, None),
+    "policies": (
+        {"policy": ["random", "power_of_two"], "requests": [400, 400], "mean_s": [0.2, 0.1],
+         "p99_s": [0.9, 0.4]}, {}, {"random": 1.2},
+    ),
     "response": (
         {"rho": [0.5, 0.8], "mean_s": [0.21, 0.52], "twin_s": [0.2, 0.5], "low_s": [0.1, 0.3],
          "high_s": [0.4, 0.9], "requests": [300, 480]},
@@ -125,6 +129,18 @@ def test_a_missing_column_is_named(name):
     _, options, _ = CHARTS[name]
     with pytest.raises(InvalidInput, match="points has no"):
         getattr(charts, name)(pd.DataFrame({"x": [1]}), **options)
+
+
+def test_policies_are_drawn_over_where_chance_puts_them():
+    bands = {"mean_low_s": 0.1, "mean_high_s": 0.3, "p99_low_s": 0.5, "p99_high_s": 1.3}
+    points = pd.DataFrame(CHARTS["policies"][0]).assign(**bands)
+    ax = charts.policies(points)
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert drawn["mean"] == pytest.approx([200, 100])
+    assert drawn["p99"] == pytest.approx([900, 400])
+    spans = {(bar.get_y(), bar.get_y() + bar.get_height()) for bar in ax.patches}
+    assert spans == {(100.0, 300.0), (500.0, 1300.0)}
+    assert "p99 from 400 ms (power of two) to 900 ms (random)" in texts(ax)
 
 
 def test_response_draws_theory_twin_band_and_points():

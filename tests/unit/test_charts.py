@@ -178,6 +178,25 @@ def test_shares_say_whether_they_are_in_the_band(run):
     assert "Backup gave every answer" in texts(charts.shares(replace(run, requests=alone)))
 
 
+def test_who_gave_no_answer_is_drawn_at_nothing(run):
+    named = run.requests.assign(pod="inference-primary-59f-x2x", ok=True)
+    ax = charts.shares(
+        replace(run, requests=named), by="pod", among=["inference-backup-77c-q4q"],
+        predicted={"inference-backup-77c-q4q": 0.5},
+    )  # fmt: skip
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == ["inference-backup\nq4q", "inference-primary\nx2x"]
+    assert "1 of 2 gave no answer at all" in texts(ax)
+    assert "0.0 % (0)" in texts(ax)
+
+
+def test_a_change_of_no_pod_of_its_own_is_a_line_through_all(run):
+    faults = make_table("faults", [{"start_s": 5.0, "end_s": 5.1, "name": "x", "target": "n"}])
+    above, _ = charts.readiness(replace(run, faults=faults))
+    assert [line.get_xdata() for line in above.lines] == [[5.0, 5.0]]
+    assert "x" in [text.get_text() for text in above.texts]
+
+
 def test_availability_bars_show_failures_and_predictions(run):
     ax = charts.availability({"a": run, "b": run}, predicted={"a": 0.02})
     failed_pct = 100 * (~run.requests["ok"]).mean()
