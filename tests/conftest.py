@@ -54,6 +54,11 @@ def pytest_sessionfinish() -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what looks back at the session at its end."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     cluster = item.config.getoption("--cluster")
     if cluster.startswith("context:") and item.get_closest_marker("machines"):

@@ -87,6 +87,9 @@ def test_a_notebook_states_its_claims(path):
     checks = [c for c in cells if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert checks
     assert all("lab.check(" in "".join(cell["source"]) for cell in checks)
+    said = ["".join(out.get("text", "")) for cell in checks for out in cell["outputs"]]
+    assert said
+    assert not [text for text in said if "UNKNOWN" in text]
 
 
 @pytest.mark.fault(37)
