@@ -1,13 +1,14 @@
 """The control port: configuration and faults, beside the port that serves.
 
 Never on the serving port and off unless WORKER_CONTROL=1: who can reach it can stop the worker.
+Where containers are processes of one machine, its other users are refused.
 """
 
 import asyncio
 import os
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from worker.engine import Engine
 from worker.faults import Fault, Faults
+from worker.peers import is_another_user
 from worker.settings import CHANGEABLE, InvalidSettings, Settings
 
 _LAST_WORD_S = 0.05
@@ -87,6 +89,7 @@ def create_control(settings: Settings, engine: Engine, faults: Faults) -> FastAP
         description="Change how long things take, and break them.",
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        dependencies=[Depends(_refuse_other_users)],
     )
     control = Control(settings, engine, faults)
     app.get("/config")(control.config)
@@ -98,6 +101,12 @@ def create_control(settings: Settings, engine: Engine, faults: Faults) -> FastAP
     app.add_exception_handler(AnyHTTPException, _error)
     app.add_exception_handler(RequestValidationError, _error)
     return app
+
+
+async def _refuse_other_users(request: Request) -> None:
+    peer = request.client
+    if peer is not None and is_another_user(peer.host, peer.port):
+        raise HTTPException(403, "this worker belongs to another user of this machine")
 
 
 def _body(example: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Users of one machine, and what they can do to each other: faults 6, 35 and 37."""
 
 import json
+import socket
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -11,7 +13,7 @@ import pytest
 
 from lab_utils.controlplane import launch
 from lab_utils.controlplane.config import RUN_MARK, ClusterConfig, Layout
-from lab_utils.controlplane.processes import marked
+from lab_utils.controlplane.processes import marked, wait_until
 from lab_utils.settings import cluster_root
 from tests.tools.users import users
 
@@ -65,6 +67,47 @@ def test_35_without_the_token_the_api_says_nothing(two_users):
     for path in ("/", "/api/v1/namespaces/lab/pods", "/api/v1/secrets", "/metrics"):
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(server + path, context=trusting(layout.ca))
+
+
+REACH = """
+import sys, urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1] + "/config", timeout=10).status)
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+"""
+
+
+@pytest.mark.fault(35)
+def test_35_another_user_cannot_break_a_worker_by_its_control_port():
+    with users(2) as (owner, other), worker_of(owner) as url:
+        assert owner.python(REACH, url) == "200"
+        assert other.python(REACH, url) == (
+            '403 {"error":"this worker belongs to another user of this machine"}'
+        )
+
+
+@contextmanager
+def worker_of(user):
+    """Run a worker with a control port as this user; give the address of the port."""
+    with socket.socket() as free, socket.socket() as other:
+        free.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ports = [free.getsockname()[1], other.getsockname()[1]]
+    named = {"PORT": str(ports[0]), "CONTROL_PORT": str(ports[1]), "CONTROL": "1"}
+    env = {f"WORKER_{name}": value for name, value in named.items()} | {"POD_IP": "127.0.0.1"}
+    process = user.popen("-m", "worker", **env)
+    try:
+        assert wait_until(lambda: listens(ports[1]) or process.poll(), timeout_s=20)
+        yield f"http://127.0.0.1:{ports[1]}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def trusting(ca):
