@@ -14,11 +14,11 @@ from importlib import import_module
 from typing import Any
 
 _SESSION = frozenset({
-    "apply", "build_image", "by_profile", "configure", "delete", "doctor", "down", "election",
-    "ensure", "ensure_metrics", "export_logs", "faults", "fidelity", "fire", "fire_closed",
-    "get", "history", "infer", "kubeconfig", "load_image", "logs", "patch", "pods", "reset",
-    "scale", "selector_switch", "starts", "status", "up", "url", "use_cluster",
-    "wait",
+    "apply", "build_image", "by_profile", "configure", "delete", "doctor", "down",
+    "election", "ensure", "ensure_metrics", "export_logs", "faults", "fidelity", "fire",
+    "fire_closed", "get", "history", "infer", "kubeconfig", "load_image", "logs", "mystery",
+    "patch", "pods", "reset", "scale", "selector_switch", "starts", "status", "up", "url",
+    "use_cluster", "wait",
 })  # fmt: skip
 _ELSEWHERE = {
     "Hedge": "loadgen.policy:Hedge",

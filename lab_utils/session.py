@@ -19,6 +19,7 @@ from lab_utils.cluster import Applied
 from lab_utils.errors import BackendUnavailable, InvalidInput
 from lab_utils.failover import Election, SelectorSwitch
 from lab_utils.firing import Firing
+from lab_utils.hidden import Mystery
 from lab_utils.service import (
     ask,
     reachable_services,
@@ -43,6 +44,10 @@ class Lab(Firing):
     def faults(self) -> Faults:
         """What can be broken: see `lab_utils.chaos.Faults`."""
         return Faults(self.cluster, self.backend)
+
+    def mystery(self, case: int, *, at_s: float = 0.0, duration_s: float = 10.0) -> Mystery:
+        """Give a fault that only the charts tell of; the same case is the same for everybody."""
+        return Mystery(self.faults, case, at_s, duration_s)
 
     def doctor(self) -> "pd.DataFrame":
         """Check this machine: one row per check, with what was found and the remedy."""

@@ -105,7 +105,8 @@ def ccdf(
     if not samples:
         return say_empty(ax, "No request of these runs was answered.")
     most = max(known.size for known in samples.values())
-    right = max(*(float(known[-1]) for known in samples.values()), 1e3 * (predicted or 0.0)) * 1.05
+    longest_ms = [float(known[-1]) for known in samples.values()]
+    right = max(*longest_ms, 1e3 * (predicted or 0.0), 1e3 * (slo_s or 0.0)) * 1.05
     ax.set_yscale("log")
     ax.set_xlim(0, right)
     for position, (name, known) in enumerate(samples.items()):

@@ -18,7 +18,7 @@ def records() -> Records:
     return Records(results_root(load_settings()))
 
 
-def predict(number: str, value: float | EllipsisType | None = None) -> predictions.Prediction:
+def predict(number: str, value: float | str | EllipsisType | None = None) -> predictions.Prediction:
     """Ask for a prediction, or keep the one that is given: `lab.predict("07.2", 7)`.
 
     See `lab_utils.course.predictions.predict`.

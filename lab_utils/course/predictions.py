@@ -29,13 +29,21 @@ class Prediction:
         record = self._records.latest("prediction").get(self.number)
         return math.nan if record is None else float(record["value"])
 
-    def record(self, value: float) -> None:
-        """Keep an answer; an earlier one stays in the file.
+    @property
+    def choice(self) -> str:
+        """The answer chosen, where there are choices; "" as long as there is none."""
+        chosen = self.value
+        return "" if math.isnan(chosen) else self.question.choices[int(chosen) - 1]
+
+    def record(self, value: float | str) -> None:
+        """Keep an answer; an earlier one stays in the file. A choice is kept as its place, from 1.
 
         Raises:
-            InvalidInput: It is not a finite number of at least 0.
+            InvalidInput: It is not a finite number of at least 0, or none of the choices.
         """
-        self._records.append("prediction", self.number, value=_number(self.number, value))
+        choices = self.question.choices
+        kept = _place(self.number, choices, value) if choices else _number(self.number, value)
+        self._records.append("prediction", self.number, value=kept)
 
     def __float__(self) -> float:
         return self.value
@@ -44,23 +52,25 @@ class Prediction:
         what = f"{self.number} {self.question.text}"
         if math.isnan(self.value):
             return f"{what}: UNKNOWN until you predict it"
-        return f"{what}: you predict {self.value:g}"
+        return f"{what}: you predict {self.choice or format(self.value, 'g')}"
 
 
-def predict(records: Records, number: str, value: float | EllipsisType | None = None) -> Prediction:
+def predict(
+    records: Records, number: str, value: float | str | EllipsisType | None = None
+) -> Prediction:
     """Ask for a prediction, or keep the one that is given.
 
     Args:
         records: The learner's file.
         number: Of the check that will judge it, such as "07.2".
-        value: The number predicted. The notebook's placeholder `...` stands for "none yet": then
-            a form is shown where the front end can show one.
+        value: The number predicted, or one of the question's choices. The notebook's placeholder
+            `...` stands for "none yet": then a form is shown where the front end can show one.
 
     Returns:
         The prediction: `.value` is NaN, and its verdict UNKNOWN, until there is a number.
 
     Raises:
-        InvalidInput: No such check, nothing to predict there, or not a number.
+        InvalidInput: No such check, nothing to predict there, not a number, or not a choice.
     """
     claim = find_claim(number)
     if claim.question is None:
@@ -83,6 +93,15 @@ def _number(number: str, value: Any) -> float:
     return float(value)
 
 
+def _place(number: str, choices: tuple[str, ...], value: Any) -> float:
+    if value not in choices:
+        raise InvalidInput(
+            f"The answer for {number} is {value!r}: want one of "
+            + ", ".join(repr(choice) for choice in choices)
+        )
+    return float(choices.index(value) + 1)
+
+
 def _has_widgets() -> bool:
     """Tell whether somebody sits at a front end that may show a form."""
     ipython = sys.modules.get("IPython")
@@ -96,7 +115,10 @@ def _show_form(prediction: Prediction) -> None:
 
     show: Any = display.display
     known = not math.isnan(prediction.value)
-    box = ipywidgets.FloatText(value=prediction.value if known else 0.0)
+    if choices := prediction.question.choices:
+        box = ipywidgets.Dropdown(options=choices, value=prediction.choice or choices[0])
+    else:
+        box = ipywidgets.FloatText(value=prediction.value if known else 0.0)
     button = ipywidgets.Button(description="Predict", tooltip="Keep this number with the time")
     answer = ipywidgets.Label(repr(prediction))
 

@@ -352,3 +352,8 @@ def test_lifelines_show_a_row_for_each_machine_and_pod_and_the_prediction_in_its
     diamonds = [line.get_xydata()[0].tolist() for line in below.lines if line.get_marker() == "D"]
     assert diamonds == [[AT_S + 7.0, 0], [AT_S + 15.0, 3]]
     assert above.get_title(loc="left").startswith("NotReady after 7.5 s, given up after 9.5 s")
+
+
+def test_an_objective_that_nobody_came_near_is_still_on_the_axis(run):
+    ax = charts.ccdf({"run": run}, slo_s=3.0)
+    assert ax.get_xlim()[1] > 3000

@@ -45,10 +45,12 @@ class Question:
     Attributes:
         text: What to predict, with its unit: "requests lost".
         floor: The smallest difference that matters, in the same unit; keeps a logarithm finite.
+        choices: The answers there are, where the answer is no number.
     """
 
     text: str
     floor: float
+    choices: tuple[str, ...] = ()
 
     def off_by(self, predicted: float, measured: float) -> float:
         """Give the factor by which a prediction is off: 1 is exact, 2 is twice or half.
@@ -74,7 +76,12 @@ _CLAIMS: dict[str, Claim] = {}
 
 
 def claim(
-    number: str, text: str, *, ask: str = "", floor: float = 1.0
+    number: str,
+    text: str,
+    *,
+    ask: str = "",
+    floor: float = 1.0,
+    choices: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Finding]], Callable[..., Finding]]:
     """Register the function that decides a claim.
 
@@ -83,10 +90,12 @@ def claim(
         text: One sentence, in the present tense, without a measured number.
         ask: What the learner predicts, with its unit; "" if nothing.
         floor: The smallest difference of the prediction that matters.
+        choices: The answers there are, where the answer is no number.
     """
+    question = Question(ask, floor, choices) if ask else None
 
     def register(decide: Callable[..., Finding]) -> Callable[..., Finding]:
-        _CLAIMS[number] = Claim(number, text, Question(ask, floor) if ask else None, decide)
+        _CLAIMS[number] = Claim(number, text, question, decide)
         return decide
 
     return register

@@ -23,6 +23,16 @@ def test_an_untouched_placeholder_is_unknown_and_no_error(records):
     assert records.read() == []
 
 
+def test_an_answer_may_be_one_of_several_choices(records):
+    assert predict(records, "13.2", ...).choice == ""
+    answer = predict(records, "13.2", "backup slow")
+    assert answer.choice == predict(records, "13.2").choice == "backup slow"
+    assert repr(answer).endswith("you predict backup slow")
+    with pytest.raises(InvalidInput, match=r"'the network': want one of 'primary killed'"):
+        predict(records, "13.2", "the network")
+    assert len(records.read()) == 1
+
+
 def test_a_prediction_is_kept_with_its_time(records):
     prediction = predict(records, "07.8", 3)
     assert (prediction.value, float(prediction)) == (3.0, 3.0)
