@@ -116,7 +116,8 @@ def ccdf(
             exceeds = [100 * theory[name](t_ms / 1e3) for t_ms in times_ms]
             ax.plot(times_ms, exceeds, color="black", lw=0.8, zorder=1.8, label="theory")
     if slo_s is not None:
-        draw_limit_at(ax, slo_s * 1e3, f"SLO {slo_s * 1e3:.0f} ms")
+        height = 0.98 if slo_s * 1e3 < 0.6 * right else 0.35  # under the legend
+        draw_limit_at(ax, slo_s * 1e3, f"SLO {slo_s * 1e3:.0f} ms", height=height)
     if predicted is not None and math.isfinite(predicted):
         draw_prediction(ax, predicted * 1e3, 1.0, label=f"predicted p99 {predicted * 1e3:.0f} ms")
     _label_tails(ax, lowest=float(np.clip(50 / most, 0.005, 0.5)))

@@ -149,10 +149,10 @@ def draw_limit(ax: Axes, value: float, text: str) -> None:
     )  # fmt: skip
 
 
-def draw_limit_at(ax: Axes, x: float, text: str) -> None:
+def draw_limit_at(ax: Axes, x: float, text: str, *, height: float = 0.98) -> None:
     """Draw a limit on the x axis as a dotted line with its name; the x limits must be final."""
     ax.axvline(x, color="black", ls=":", lw=1.3)
-    write_beside(ax, (x, x), 0.98, text)
+    write_beside(ax, (x, x), height, text)
 
 
 def given(predicted: Mapping[K, float | None] | None) -> dict[K, float]:
