@@ -66,27 +66,52 @@ class Cluster:
     def apply(self, manifests: Iterable[Manifest]) -> list[Applied]:
         """Make the cluster hold these objects (server-side apply); twice changes nothing.
 
+        All of them are tried first (a dry run), so that a mistake in the last leaves no trace of
+        those before.
+
         Raises:
             ManifestError: The server refused one; says which file, line and field.
         """
-        return [self._apply_one(manifest) for manifest in manifests]
+        wanted = list(manifests)
+        spaces = {manifest.name for manifest in wanted if manifest.kind == "Namespace"}
+        for manifest in wanted:
+            self._try(manifest, spaces)
+        return [self._apply_one(manifest) for manifest in wanted]
+
+    def _try(self, manifest: Manifest, spaces: Collection[str]) -> None:
+        """Have the server check an object; one in a namespace that comes with it is taken as is."""
+        try:
+            self._send(manifest, ("dryRun", "All"))
+        except ManifestError as exc:
+            space = manifest.object["metadata"].get("namespace", self.namespace)
+            if not (isinstance(exc.__cause__, NotFound) and space in spaces):
+                raise
 
     def _apply_one(self, manifest: Manifest) -> Applied:
-        path = self.api.path_for(manifest.object, self.namespace)
-        before = self._version_of(path)
+        before = self._version_of(self.api.path_for(manifest.object, self.namespace))
+        after = json.loads(self._send(manifest))["metadata"]["resourceVersion"]
+        outcome = "created" if before is None else "unchanged" if before == after else "configured"
+        return Applied(manifest.kind, manifest.name, outcome)
+
+    def _send(self, manifest: Manifest, *options: tuple[str, str]) -> str:
         query = [("fieldManager", FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
         action = f"Applying {manifest.kind} {manifest.name} from {manifest.where}"
         try:
-            text = self.api.request(
-                action, "PATCH", path, query=query, body=manifest.object, content_type=_APPLY
+            path = self.api.path_for(manifest.object, self.namespace)
+            return self.api.request(
+                action,
+                "PATCH",
+                path,
+                query=[*query, *options],
+                body=manifest.object,
+                content_type=_APPLY,
             )
         except ClusterNotRunning:
             raise
+        except InvalidInput as exc:
+            raise ManifestError(f"{action}: {exc}") from exc
         except ClusterError as exc:
             raise ManifestError(f"{exc}. Correct the manifest and apply it again.") from exc
-        after = json.loads(text)["metadata"]["resourceVersion"]
-        outcome = "created" if before is None else "unchanged" if before == after else "configured"
-        return Applied(manifest.kind, manifest.name, outcome)
 
     def _version_of(self, path: str) -> str | None:
         try:

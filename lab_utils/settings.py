@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     )
     registry: str | None = Field(
         None,
-        pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*$",
+        pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
         description="a registry and a path in it, such as ghcr.io/me",
     )
     http_port: int | None = Field(

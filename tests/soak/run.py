@@ -132,7 +132,7 @@ class Soak:
                 since_s = time.monotonic()
             if since_s - began_s > _SETTLED_S:
                 found += [f"after {_SETTLED_S:g} s: {line}" for line in lines]
-                found.append(namespace.story(""))
+                self._say(namespace.story(""))
                 break
             time.sleep(_PERIOD_S)
         self.figures.settled_s.append(since_s - began_s)

@@ -74,13 +74,12 @@ class State:
                 yield f"Pod {_name(pod)} is still ending"
             elif not owners <= sets:
                 yield f"Pod {_name(pod)} has lost its owner and is still there"
-            elif pod["metadata"]["labels"].get("app") == GLUTTON and not _was_oom_killed(pod):
-                yield f"Pod {_name(pod)} ate more than its limit: {pod['status'].get('phase')}"
+            elif _app(pod) == GLUTTON and pod["status"].get("phase") != "Failed":
+                yield f"Pod {_name(pod)} eats more than its limit: {pod['status'].get('phase')}"
 
 
-def _was_oom_killed(pod: Object) -> bool:
-    found = [c["state"].get("terminated", {}) for c in pod["status"].get("containerStatuses", ())]
-    return [(one.get("reason"), one.get("exitCode")) for one in found] == [("OOMKilled", 137)]
+def _app(pod: Object) -> str:
+    return str(pod["metadata"].get("labels", {}).get("app"))
 
 
 def _complete(job: Object) -> bool:
