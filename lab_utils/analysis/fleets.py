@@ -13,7 +13,7 @@ from lab_utils.simulation import POLICIES, simulate_fleet
 if TYPE_CHECKING:
     from lab_utils.runs import Run
 
-_REPETITIONS = 600
+_REPETITIONS = 1000
 _FULLEST = 0.99  # a pool of few service times may have a mean that is too much for the workers
 _FEWEST = 100_000
 """Requests of a simulated fleet: with fewer, a small fleet shows its chance."""
@@ -57,7 +57,7 @@ def simulated_fleets(
     return pd.DataFrame(rows, columns=["workers", "policy", "requests", "mean_s", "p99_s"])
 
 
-def measured_fleets(runs: Iterable["Run"], *, level: float = 0.99) -> pd.DataFrame:
+def measured_fleets(runs: Iterable["Run"], *, level: float = 0.998) -> pd.DataFrame:
     """Set real workers beside simulated ones with the same service times.
 
     Args:

@@ -1,7 +1,7 @@
 """Charts of how latencies are spread, and of what a tail does to those who need many answers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -126,9 +126,15 @@ def ccdf(
         name: float(analysis.percentiles(known, (0.99,))["latency_s"].iloc[0])
         for name, known in samples.items()
     }
-    total = sum(known.size for known in samples.values())
-    set_title(ax, f"{_say_tails(p99_ms)} ({count(total)})", *runs.values())
+    set_title(ax, f"{_say_tails(p99_ms)} ({count(_count_once(runs.values()))})", *runs.values())
     return ax
+
+
+def _count_once(runs: Iterable[Run]) -> int:
+    """Count the answers, those of a run and of its parts once."""
+    parts = [run.requests.assign(start=run.started_at) for run in runs]
+    answers = pd.concat(parts).dropna(subset="latency_s")
+    return len(answers[["start", "request_id"]].drop_duplicates())
 
 
 def _draw_tail(ax: Axes, known_ms: NDArray[np.float64], look: Look, name: str) -> None:

@@ -253,6 +253,13 @@ def test_several_invalid_runs_are_counted(run):
     assert title.startswith("2 of 3 runs are invalid")
 
 
+def test_tails_of_a_run_and_of_its_parts_count_each_answer_once(run):
+    parts = {role: run.of(role) for role in ("primary", "backup")}
+    answered = int(run.requests["latency_s"].notna().sum())
+    title = charts.ccdf(parts | {"all": run}).get_title(loc="left")
+    assert f"n = {answered:,}" in title
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_quarter_of_a_million_requests_are_drawn_soon(run, name):
     many = run.requests.sample(250_000, replace=True, random_state=1, ignore_index=True)

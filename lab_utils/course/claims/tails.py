@@ -28,8 +28,8 @@ _COUNT_LEVEL = 0.999
 
 @claim("03.1", "three servers have the same mean")
 def means_agree(runs: Mapping[str, Run]) -> Finding:
-    """Decide on the mean that is farthest off: three standard errors and 5 ms of it are chance."""
-    pairs_s = [(_mean_off_s(run), 0.005 + 3 * _error_s(name, run)) for name, run in runs.items()]
+    """Decide on the mean that is farthest off: three standard errors and 10 ms are chance."""
+    pairs_s = [(_mean_off_s(run), 0.01 + 3 * _error_s(name, run)) for name, run in runs.items()]
     off_s, allowed_s = max(pairs_s, key=lambda pair: pair[0] / pair[1])
     return at_most(1e3 * off_s, 1e3 * allowed_s, "ms off", digits=0)
 
@@ -46,7 +46,7 @@ def _error_s(name: str, run: Run) -> float:
 @claim("03.2", "their tails are as far apart as chance and formula allow",
        ask="p99 of the lognormal server, in ms", floor=20.0)  # fmt: skip
 def tails_differ(runs: Mapping[str, Run]) -> Finding:
-    """Decide on whether each measured p99's interval holds the formula's."""
+    """Decide on whether each measured p99's interval, less what the machine adds, holds theory."""
     wanted_s = {
         "const": SERVICE_S,
         "exponential": theory.quantile_s(0.99, theory.exceeds_exponential(SERVICE_S)),
@@ -54,9 +54,9 @@ def tails_differ(runs: Mapping[str, Run]) -> Finding:
     }
     p99_s, inside = {}, []
     for name, run in runs.items():
-        added_s = _require_idle(run)
+        _require_idle(run)
         p99_s[name], low_s, high_s = _p99_s(run)
-        inside.append(low_s - _BUSY_S <= wanted_s[name] + added_s <= high_s + _BUSY_S)
+        inside.append(low_s - _late_s(run) <= wanted_s[name] <= high_s)
     seen = ", ".join(f"{name} {1e3 * known:.0f}" for name, known in p99_s.items())
     wanted = ", ".join(f"{1e3 * wanted_s[name]:.0f}" for name in p99_s)
     return Finding(all(inside), f"p99 {seen} ms", f"{wanted} ms", 1e3 * p99_s["lognormal"])
@@ -156,8 +156,22 @@ def _require_idle(run: Run) -> float:
     done = run.requests[run.requests["ok"]]
     waited_s = float(done["queue_s"].quantile(0.99))
     require(waited_s < _BUSY_S, f"requests waited for a slot, {1e3 * waited_s:.0f} ms at the p99")
-    added_s = float((done["latency_s"] - done["queue_s"] - done["service_s"]).median())
+    added_s = float(_added_s(run).median())
     require(added_s < _BUSY_S, f"the machine adds {1e3 * added_s:.0f} ms to every answer")
+    return added_s
+
+
+def _late_s(run: Run) -> float:
+    """Give by how much the machine may have moved a p99."""
+    late_s = float(_added_s(run).quantile(0.99))
+    require(late_s < SERVICE_S, f"the machine adds {1e3 * late_s:.0f} ms to one answer in 100")
+    return late_s
+
+
+def _added_s(run: Run) -> "pd.Series[float]":
+    """Give what network and machine have added to the service of each answer."""
+    done = run.requests[run.requests["ok"]]
+    added_s: pd.Series[float] = done["latency_s"] - done["queue_s"] - done["service_s"]
     return added_s
 
 
