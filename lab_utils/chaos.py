@@ -150,11 +150,11 @@ class Faults:
         return self._worker("leak", role, at_s, duration_s, mib_per_s=mib_per_s)
 
     def stall(self, role: str, *, at_s: float = 0.0, duration_s: float = 10.0) -> Fault:
-        """Let a role's requests stand still; its probes are answered. Needs the control port.
+        """Let a role take requests and serve none; its probes are answered. Needs the control port.
 
-        As behind a database that hangs. What came meanwhile is served when it is over.
+        As with a database or a GPU that stands still. What has come meanwhile is served afterwards.
         """
-        return self._worker("stall", role, at_s, duration_s, kind="hang", rate=1.0)
+        return self._worker("stall", role, at_s, duration_s)
 
     def roll_out(self, role: str, change: Object | None = None, *, at_s: float = 0.0) -> Fault:
         """Replace the pods of a role's Deployment by new ones, as a new version would.
@@ -233,7 +233,7 @@ class Faults:
     ) -> Fault:
         def breaks() -> Callable[[], None]:
             pod = self._pod(role)["metadata"]["name"]
-            undo = control.inject(self._cluster, pod, {"kind": name} | how)
+            undo = control.inject(self._cluster, pod, {"kind": name, **how})
             return _nothing if duration_s is None else undo
 
         return self._fault(name.replace("_", " "), role, at_s, duration_s, breaks)

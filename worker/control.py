@@ -71,13 +71,16 @@ class Control:
 
     async def undo_all(self) -> dict[str, list[int]]:
         """Switch every fault off."""
-        return {"undone": self._faults.undo()}
+        undone = self._faults.undo()
+        self._engine.resume()
+        return {"undone": undone}
 
     async def undo(self, number: int) -> dict[str, list[int]]:
         """Switch one fault off."""
         undone = self._faults.undo(number)
         if not undone:
             raise HTTPException(404, f"no fault {number} is on")
+        self._engine.resume()
         return {"undone": undone}
 
 

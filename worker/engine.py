@@ -25,10 +25,11 @@ class Engine:
         timeline: Timeline,
         device: Device,
         slowdown: Callable[[], float] = lambda: 1.0,
+        stalled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._timeline = timeline
         self._device = device
-        self._slowdown = slowdown
+        self._slowdown, self._stalled = slowdown, stalled
         self._index = itertools.count()
         self._waiting: OrderedDict[Job, None] = OrderedDict()
         self._running: dict[Run, Sequence[Job]] = {}
@@ -48,6 +49,11 @@ class Engine:
         self._settings, self._model = settings, model
         self._warmth = self._warmth.configured(settings)
         self._dispatch(now_s)  # there may be more slots now
+        self._timeline.catch_up()
+
+    def resume(self) -> None:
+        """Start what a stall that is over has held up."""
+        self._dispatch(self._timeline.catch_up())
         self._timeline.catch_up()
 
     @property
@@ -139,6 +145,8 @@ class Engine:
 
     def _dispatch(self, now_s: float) -> None:
         """Start what can start at this instant."""
+        if self._stalled():
+            return
         most, batch_wait_s = self._settings.batch_max, self._settings.batch_wait_ms / 1000
         while self._waiting and len(self._running) < self._settings.slots:
             if len(self._waiting) < most and batch_wait_s:

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from worker.settings import Factor
 
 Kind = Literal[
-    "fail", "slow", "hang", "drop", "garbage", "crash", "not_ready", "ignore_sigterm", "leak"
-]
-STATES = ("not_ready", "ignore_sigterm", "leak")
+    "fail", "slow", "hang", "drop", "garbage", "crash", "stall", "not_ready", "ignore_sigterm",
+    "leak",
+]  # fmt: skip
+STATES = ("stall", "not_ready", "ignore_sigterm", "leak")
 """Kinds that are a state of the process; the others hit requests."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -134,6 +135,10 @@ class Faults:
             if one.fault.kind not in (*STATES, "slow") and one.decide()
         ]
         return hits[0] if hits else None
+
+    def stalled(self) -> bool:
+        """Tell whether nothing may start."""
+        return self.active("stall") is not None
 
     def slowdown(self) -> float:
         """Decide about one job: by what its time is stretched."""

@@ -49,7 +49,8 @@ async def serve(settings: Settings) -> None:
     faults = Faults()
     lifecycle = Lifecycle(faults, settings.on_sigterm)
     timeline = Timeline(loop)
-    engine = Engine(settings, timeline, _device(settings, timeline, loop), faults.slowdown)
+    device = _device(settings, timeline, loop)
+    engine = Engine(settings, timeline, device, faults.slowdown, faults.stalled)
     metrics = Metrics(engine, settings, lambda: lifecycle.startup)
     app: ASGIApp = create_app(settings, engine, metrics, lifecycle)
     async with contextlib.AsyncExitStack() as stack:

@@ -172,3 +172,12 @@ def test_a_deaf_worker_ignores_sigterm_until_the_fault_is_undone(worker):
     assert worker.get("/v2/health/ready") == (200, {"ready": True})
     worker.control("DELETE", "/faults")
     assert worker.end() == 0
+
+
+def test_a_stall_lets_requests_queue_and_serves_them_afterwards(worker):
+    number = inject(worker, kind="stall")
+    waiting = [worker.send("POST", INFER, BODY) for _ in range(3)]
+    worker.wait_until(lambda: worker.metric("lab_queue_depth") == 3)
+    assert worker.get("/v2/health/ready") == (200, {"ready": True})
+    worker.control("DELETE", f"/faults/{number}")
+    assert [client.answer().status for client in waiting] == [200] * 3
