@@ -1,5 +1,6 @@
 """Charts of outages: the failover itself, its phases, who noticed when, and what a rollout lost."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,6 +32,7 @@ from lab_utils.theory import Band, probe_detection_s
 
 _PHASES = {"detect": "#000000", "propagate": "#6E6E6E", "reconnect": "#B4B4B4", "warmup": "#FFFFFF"}
 _MORE = ("#000000", "#6E6E6E", "#B4B4B4", "#FFFFFF")
+_SHORT_S = 20.0  # in bins of a second a run of six has hardly a shape
 
 
 def failover(
@@ -190,9 +192,11 @@ def detection(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def rollout(
-    run: Run, *, least_ready: int | None = None, axes: Sequence[Axes] | None = None
+    run: Run, *, least_ready: float = math.nan, axes: Sequence[Axes] | None = None
 ) -> list[Axes]:
     """Draw what a change lost: failed requests per second above, ready pods below.
+
+    In bins of a second, of half a second where the run is short.
 
     Args:
         run: The run.
@@ -206,10 +210,11 @@ def rollout(
     if run.requests.empty:
         say_empty(below, "")
         return [say_empty(above, "There are no requests in this run."), below]
-    rates = analysis.rates(run.requests)
-    failed = rates["failed"]
-    above.bar(failed.index + 0.5, failed, 0.9, color="black", label="failed")
-    above.plot(rates.index + 0.5, rates.sum(axis=1), color="#4D4D4D", lw=1.0, label="offered")
+    bin_s = 1.0 if end_of(run) > _SHORT_S else 0.5
+    rates = analysis.rates(run.requests, bin_s=bin_s)
+    failed, middle_s = rates["failed"], rates.index + bin_s / 2
+    above.bar(middle_s, failed, 0.9 * bin_s, color="black", label="failed")
+    above.plot(middle_s, rates.sum(axis=1), color="#4D4D4D", lw=1.0, label="offered")
     above.set_ylim(0, max(float(rates.sum(axis=1).max()) if len(rates) else 0.0, 1.0) * 1.2)
     above.set_xlim(0, end_of(run) * 1.02 + 0.01)
     above.set_ylabel("Requests per\nsecond")
@@ -217,8 +222,8 @@ def rollout(
     mark_faults(above, run.faults)
     ready = draw_ready(below, run)
     mark_faults(below, run.faults, label=False)
-    if least_ready is not None:
-        draw_limit(below, least_ready, f"predicted: never below {least_ready}")
+    if math.isfinite(least_ready):
+        draw_limit(below, least_ready, f"predicted: never below {least_ready:g}")
     below.set_xlabel("Time since the start of the run (s)")
     add_footnote(below, run)
     lost = int((~analysis.select_judged(run.requests)["ok"]).sum())

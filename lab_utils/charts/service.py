@@ -131,7 +131,8 @@ def availability(
 
 
 def _say_availability(found: Mapping[str, Band]) -> str:
-    best = max(found, key=lambda name: found[name].value)
+    most = max(band.value for band in found.values())
     if len(found) == 1:
-        return f"{100 * found[best].value:.2f} % of the requests were answered"
-    return f"Fewest requests lost: {best}"
+        return f"{100 * most:.2f} % of the requests were answered"
+    best = [name for name, band in found.items() if band.value == most]
+    return f"Fewest requests lost: {', '.join(best)}"

@@ -15,6 +15,7 @@ from lab_utils.theory.bands import (
 from lab_utils.theory.failures import (
     NodePace,
     client_failover_s,
+    departure_window_s,
     eviction_s,
     kill_window_s,
     lease_takeover_s,
@@ -81,6 +82,7 @@ __all__ = [
     "client_failover_s",
     "closed_loop_knee",
     "closed_loop_rps",
+    "departure_window_s",
     "drain_s",
     "erlang_b",
     "erlang_c",

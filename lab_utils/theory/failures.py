@@ -83,6 +83,18 @@ def kill_window_s() -> Band:
     return Band(PLEG_RELIST_S / 2 + API_S, 0.0, PLEG_RELIST_S + API_S + PROXY_SYNC_S)
 
 
+def departure_window_s() -> Band:
+    """Predict for how long a Service still sends new connections to a pod that was told to go.
+
+    Source:
+        Ours: the API server tells kubelet and EndpointSlices at the same moment, so SIGTERM and the
+        news that the pod is leaving race each other. kube-proxy applies a first change at once; if
+        it has just applied another, as in a rollout, whose new pod has just become Ready, it waits
+        out its PROXY_SYNC_S. Kubernetes, "Pod Lifecycle", termination of pods.
+    """
+    return Band(PROXY_SYNC_S, 0.0, API_S + PROXY_SYNC_S)
+
+
 def selector_switch_s(detect: Band) -> Band:
     """Predict the outage when a switch of the Service's selector moves all load to the backup.
 

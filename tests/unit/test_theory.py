@@ -131,6 +131,14 @@ def test_the_window_of_a_kill_holds_what_was_recorded():
     assert all(lost in theory.lost_requests(40, 0.5, seen_s) for seen_s, lost in recorded)
 
 
+def test_the_losses_of_a_recorded_rollout_lie_in_their_band():
+    # Recorded on Kind: two pods that exit at SIGTERM, replaced at 50 new connections/s.
+    lost = 42
+    window_s = theory.departure_window_s()
+    assert lost in theory.lost_requests(50, 2 / 3, window_s.high)
+    assert lost > theory.lost_requests(50, 2 / 3, window_s.low).high
+
+
 def test_phases_of_an_outage_add_up():
     switch = theory.selector_switch_s(theory.Band(1.0, 0.5, 1.5))
     assert (switch.low, switch.high) == pytest.approx((0.5, 2.6))
