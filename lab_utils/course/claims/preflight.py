@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from lab_utils.course.claims import Finding, claim, equal
+from lab_utils.course.claims import Finding, claim, equal, require
 
 
 @claim("00.1", "every pod is Ready", ask="seconds from apply until every pod is Ready", floor=0.5)
@@ -28,3 +28,13 @@ def roles_are_apart(nodes: Mapping[str, str]) -> Finding:
 def service_answers(answer: Mapping[str, Any]) -> Finding:
     """Decide on the answer of one request."""
     return equal(answer.get("model_name"), "clock")
+
+
+@claim("00.4", "the doctor finds nothing that forbids the lab, and a remedy for all else")
+def doctor_has_remedies(findings: pd.DataFrame) -> Finding:
+    """Decide on what `lab.doctor()` shows."""
+    require(len(findings) > 0, "the doctor has looked at nothing")
+    sick = findings[findings["status"] == "fail"]
+    helpless = findings[(findings["status"] != "ok") & (findings["remedy"] == "")]
+    seen = ", ".join([*sick["check"], *(f"{name}: no remedy" for name in helpless["check"])])
+    return Finding(not seen, seen or f"{len(findings)} findings", "no failure, remedies for all")
