@@ -89,7 +89,8 @@ def test_a_notebook_states_its_claims(path):
     assert all("lab.check(" in "".join(cell["source"]) for cell in checks)
     said = ["".join(out.get("text", "")) for cell in checks for out in cell["outputs"]]
     assert said
-    assert not [text for text in said if "UNKNOWN" in text]
+    # Only what waits for the learner's own answer may be open in what is committed.
+    assert not [text for text in said if "UNKNOWN" in text and "yet)" not in text]
 
 
 @pytest.mark.fault(37)
