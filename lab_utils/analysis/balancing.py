@@ -1,6 +1,7 @@
 """What became of a way to choose among pods: who is new, and how long each policy lets wait."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from lab_utils.simulation import simulate_fleet
 if TYPE_CHECKING:
     from lab_utils.runs import Run
 
-_SIMULATED = {"power_of_two": "two_choices"}
 _REPETITIONS = 300
 _COLUMNS = [
     "policy", "requests", "mean_s", "p99_s", "twin_s", "mean_low_s", "mean_high_s", "p99_low_s",
@@ -67,20 +67,10 @@ def _policy_point(run: "Run", pods: int, level: float) -> dict[str, Any]:
     if not len(services_s):
         return point
     rho = float(run.settings["rate_rps"]) * float(services_s.mean()) / pods
-    played = np.array(
-        [
-            _figures(
-                simulate_fleet(
-                    pods, rho, services_s, policy=_SIMULATED.get(policy, policy),
-                    requests=len(sent), seed=seed,
-                )
-            )
-            for seed in range(_REPETITIONS)
-        ]
-    )  # fmt: skip
-    (mean_low_s, p99_low_s), (mean_high_s, p99_high_s) = np.quantile(
-        played, [(1 - level) / 2, (1 + level) / 2], axis=0
-    )
+    play = partial(simulate_fleet, pods, rho, services_s, policy=policy, requests=len(sent))
+    played = np.array([_figures(play(seed=seed)) for seed in range(_REPETITIONS)])
+    tail = (1 - level) / 2
+    (mean_low_s, p99_low_s), (mean_high_s, p99_high_s) = np.quantile(played, [tail, 1 - tail], 0)
     mean_s, p99_s = _figures((sent["done_s"] - sent["sent_s"]).to_numpy())
     ideal = twin(run.requests)
     return point | {

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lab_utils.charts.looks import BAND, draw_prediction, given, look_at, new_axes, pick, say_empty
+from lab_utils.charts.looks import (
+    BAND,
+    Look,
+    draw_prediction,
+    given,
+    look_at,
+    new_axes,
+    pick,
+    say_empty,
+)
 from lab_utils.charts.words import legend_once, set_title
 
 _FIGURES = {"mean": -0.14, "p99": 0.14}
@@ -30,20 +39,8 @@ def policies(
     if known.empty:
         return say_empty(ax, "No request of these runs was answered.")
     names = [str(name).replace("_", " ") for name in known["policy"]]
-    for position, (name, aside) in enumerate(_FIGURES.items()):
-        places, look = known.index + aside, look_at(position)
-        if {f"{name}_low_s", f"{name}_high_s"} <= set(known):
-            low_ms, high_ms = 1e3 * known[f"{name}_low_s"], 1e3 * known[f"{name}_high_s"]
-            ax.bar(
-                places, high_ms - low_ms, 0.2, low_ms, color=BAND, lw=0, zorder=0.8,
-                label="99 % of such runs",
-            )  # fmt: skip
-        value_ms = 1e3 * known[f"{name}_s"]
-        ax.plot(places, value_ms, look.marker, color=look.color, label=name)
-        for x, y in zip(places, value_ms, strict=True):
-            ax.annotate(
-                f"{y:.0f}", (x, y), (7, 0), textcoords="offset points", va="center", fontsize=9
-            )
+    for position, figure in enumerate(_FIGURES):
+        _draw_figure(ax, known, figure, look_at(position))
     for at, policy in enumerate(known["policy"]):
         if policy in mine:
             draw_prediction(ax, at + 0.36, 1e3 * mine[policy])
@@ -59,3 +56,17 @@ def policies(
     total = f"; n = {int(known['requests'].sum()):,}" if "requests" in known else ""
     set_title(ax, f"{said} ({len(known)} run{'s' if len(known) > 1 else ''}{total})")
     return ax
+
+
+def _draw_figure(ax: Axes, known: pd.DataFrame, figure: str, look: Look) -> None:
+    """Draw the mean or the p99 of every policy, with its band and its number."""
+    places, value_ms = known.index + _FIGURES[figure], 1e3 * known[f"{figure}_s"]
+    if {f"{figure}_low_s", f"{figure}_high_s"} <= set(known):
+        low_ms, high_ms = 1e3 * known[f"{figure}_low_s"], 1e3 * known[f"{figure}_high_s"]
+        ax.bar(
+            places, high_ms - low_ms, 0.2, low_ms, color=BAND, lw=0, zorder=0.8,
+            label="99 % of such runs",
+        )  # fmt: skip
+    ax.plot(places, value_ms, look.marker, color=look.color, label=figure)
+    for x, y in zip(places, value_ms, strict=True):
+        ax.annotate(f"{y:.0f}", (x, y), (7, 0), textcoords="offset points", va="center", fontsize=9)

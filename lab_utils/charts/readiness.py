@@ -50,35 +50,42 @@ def readiness(
     if run.requests.empty:
         say_empty(below, "")
         return [say_empty(above, "There are no requests in this run."), below]
-    draw_rates(below, replace(run, faults=run.faults[:0]))  # they are marked above
-    for line in below.lines:
-        if not np.size(line.get_xdata()):
-            line.set_label("_nothing")  # nobody asks about failures where there are none
-    legend_once(below, loc="upper right", ncols=3, fontsize=9, columnspacing=1.0)
-    below.set_ylim(0, below.get_ylim()[1] * 1.3)
-    below.set_xlim(0, end_of(run) * 1.02 + 0.01)
-    add_footnote(below, run)
+    _draw_requests(below, run)
     if not pods:
         above.annotate("the pods were not watched", (0.5, 0.5), xycoords="axes fraction")
         above.set_yticks([])
         set_title(above, f"{_say_lost(run)} ({count(len(run.requests))})", run)
         return [above, below]
-    for lane, name in enumerate(pods):
-        mine = spans[spans["name"] == name]
-        look = look_of(str(mine["role"].iloc[0]))
-        ready = mine[mine["ready"]]
-        where = (lane - _HEIGHT / 2, _HEIGHT)
-        above.broken_barh(_pairs(mine), where, fc="white", ec="#7F7F7F", lw=0.8)
-        above.broken_barh(_pairs(ready), where, color=look.color, lw=0)
+    _draw_lanes(above, spans, pods)
     _draw_faults(above, run, spans, pods, given(predicted))
-    above.set_yticks(range(len(pods)), _names(spans, pods))
-    above.set_ylim(len(pods) - 0.4, -0.75)
-    above.grid(visible=False, axis="y")
-    above.tick_params(axis="y", length=0)
     hint = "; filled: ready" + ("; diamond: predicted" if given(predicted) else "")
     said = f"{_say_absence(spans, pods)}{_say_lost(run)}"
     set_title(above, f"{said} ({count(len(run.requests))}{hint})", run)
     return [above, below]
+
+
+def _draw_requests(ax: Axes, run: Run) -> None:
+    draw_rates(ax, replace(run, faults=run.faults[:0]))  # they are marked at the pods
+    for line in ax.lines:
+        if not np.size(line.get_xdata()):
+            line.set_label("_nothing")  # nobody asks about failures where there are none
+    legend_once(ax, loc="upper right", ncols=3, fontsize=9, columnspacing=1.0)
+    ax.set_ylim(0, ax.get_ylim()[1] * 1.3)
+    ax.set_xlim(0, end_of(run) * 1.02 + 0.01)
+    add_footnote(ax, run)
+
+
+def _draw_lanes(ax: Axes, spans: pd.DataFrame, pods: Sequence[str]) -> None:
+    for lane, name in enumerate(pods):
+        mine = spans[spans["name"] == name]
+        where = (lane - _HEIGHT / 2, _HEIGHT)
+        color = look_of(str(mine["role"].iloc[0])).color
+        ax.broken_barh(_pairs(mine), where, fc="white", ec="#7F7F7F", lw=0.8)
+        ax.broken_barh(_pairs(mine[mine["ready"]]), where, color=color, lw=0)
+    ax.set_yticks(range(len(pods)), _names(spans, pods))
+    ax.set_ylim(len(pods) - 0.4, -0.75)
+    ax.grid(visible=False, axis="y")
+    ax.tick_params(axis="y", length=0)
 
 
 def _spans(run: Run) -> pd.DataFrame:
@@ -124,42 +131,45 @@ def _names(spans: pd.DataFrame, pods: Sequence[str]) -> list[str]:
 def _draw_faults(
     ax: Axes, run: Run, spans: pd.DataFrame, pods: Sequence[str], mine: Mapping[str, float]
 ) -> None:
-    """Mark each fault at its pod: a dashed line for a moment, hatched for as long as it lasts."""
+    """Mark each fault at its pod and name it once; put the predictions where they belong."""
     roles = spans.drop_duplicates("name").set_index("name")["role"]
     lanes = {str(roles[pod]): lane for lane, pod in reversed(list(enumerate(pods)))}
-    named, told = set(), set()
-    for fault in run.faults.sort_values("start_s").to_dict("records"):
-        lane = lanes.get(fault["target"])
-        if lane is None:
-            _draw_change(ax, fault, first=fault["name"] not in named)
-            named.add(fault["name"])
-            continue
-        start_s, length_s = fault["start_s"], fault["end_s"] - fault["start_s"]
-        low, high = lane - _HEIGHT / 2 - 0.1, lane + _HEIGHT / 2 + 0.1
-        ax.plot([start_s] * 2, [low, high], color="black", lw=1.4, ls=(0, (3, 1.5)), zorder=4)
-        if length_s > _MOMENT_S:
-            ax.broken_barh(
-                [(start_s, length_s)], (low + 0.1, _HEIGHT), fc="none", ec="black", hatch="....",
-                lw=0, zorder=3,
-            )  # fmt: skip
-        if fault["name"] not in named:
-            named.add(fault["name"])
-            ax.annotate(
-                fault["name"], (start_s, low), (-4, 0), textcoords="offset points", ha="right",
-                va="center", fontsize=9, fontweight="bold",
-                bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.9},
-            )  # fmt: skip
-        if fault["target"] in mine and fault["target"] not in told:
-            told.add(fault["target"])
-            draw_prediction(ax, start_s + mine[fault["target"]], lane)
+    faults = run.faults.sort_values("start_s")
+    first = ~faults["name"].duplicated()
+    for is_first, fault in zip(first, faults.to_dict("records"), strict=True):
+        name = fault["name"] if is_first else ""
+        if (lane := lanes.get(fault["target"])) is None:
+            _draw_change(ax, fault["start_s"], name)
+        else:
+            _draw_fault(ax, lane, fault["start_s"], fault["end_s"], name)
+    for role, fault_s in faults.groupby("target")["start_s"].min().items():
+        if role in mine and role in lanes:
+            draw_prediction(ax, fault_s + mine[role], lanes[role])
 
 
-def _draw_change(ax: Axes, fault: Mapping[Any, Any], *, first: bool) -> None:
-    """Mark what happened to no pod of its own: a line through all lanes, named once."""
-    ax.axvline(fault["start_s"], color="black", lw=1.2, ls=(0, (4, 2)), zorder=0.5)
-    if first:
-        span = (fault["start_s"], fault["start_s"])
-        write_beside(ax, span, 0.99, fault["name"], "bold")
+def _draw_fault(ax: Axes, lane: int, start_s: float, end_s: float, name: str) -> None:
+    """Draw a dashed line for the moment at which it began, hatched for as long as it lasted."""
+    low, high = lane - _HEIGHT / 2, lane + _HEIGHT / 2
+    ends = [low - 0.1, high + 0.1]
+    ax.plot([start_s] * 2, ends, color="black", lw=1.4, ls=(0, (3, 1.5)), zorder=4)
+    if end_s - start_s > _MOMENT_S:
+        ax.broken_barh(
+            [(start_s, end_s - start_s)], (low, _HEIGHT), fc="none", ec="black", hatch="....",
+            lw=0, zorder=3,
+        )  # fmt: skip
+    if name:
+        ax.annotate(
+            name, (start_s, low - 0.1), (-4, 0), textcoords="offset points", ha="right",
+            va="center", fontsize=9, fontweight="bold",
+            bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.9},
+        )  # fmt: skip
+
+
+def _draw_change(ax: Axes, at_s: float, name: str) -> None:
+    """Mark what happened to no pod of its own: a line through all lanes."""
+    ax.axvline(at_s, color="black", lw=1.2, ls=(0, (4, 2)), zorder=0.5)
+    if name:
+        write_beside(ax, (at_s, at_s), 0.99, name, "bold")
 
 
 def _say_absence(spans: pd.DataFrame, pods: Sequence[str]) -> str:

@@ -119,7 +119,7 @@ def chosen() -> pd.DataFrame:
             np.quantile(values, (0.005, 0.995)) for values in (means_s, p99_s)
         )
         rows.append(
-            {"policy": policy.replace("two_choices", "power_of_two"), "requests": 400,
+            {"policy": policy, "requests": 400,
              "mean_s": means_s[0], "p99_s": p99_s[0], "mean_low_s": mean_low_s,
              "mean_high_s": mean_high_s, "p99_low_s": p99_low_s, "p99_high_s": p99_high_s}
         )  # fmt: skip
