@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 from lab_utils import control
 from lab_utils.api import Object
+from lab_utils.autoscaler import autoscale, remove_autoscalers
 from lab_utils.cluster import Cluster
 from lab_utils.conditions import is_ready
 from lab_utils.draining import Drain
@@ -185,6 +186,28 @@ class Faults:
             return _nothing
 
         return self._fault(f"scale to {replicas}", role, at_s, None, breaks)
+
+    def autoscale(
+        self, role: str, *, target_pct: int = 50, most: int = 4, at_s: float = 0.0
+    ) -> Fault:
+        """Put a role's Deployment under an autoscaler until the end of the run.
+
+        No fault, but a change that a run is there to watch.
+
+        Args:
+            role: Whose.
+            target_pct: Use of the CPU to aim at, as a percentage of the pods' request.
+            most: Pods at most.
+            at_s: When.
+        """
+
+        def breaks() -> Callable[[], None]:
+            for deployment in self._cluster.deployments(f"role={role}"):
+                name = deployment["metadata"]["name"]
+                autoscale(self._cluster, name, target_pct=target_pct, most=most)
+            return partial(remove_autoscalers, self._cluster, role)
+
+        return self._fault("autoscale", role, at_s, None, breaks)
 
     def drain(self, role: str, *, at_s: float = 0.0, duration_s: float = 20.0) -> Fault:
         """Cordon the node of a role and evict the lab's pods from it, as budgets allow."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lab_utils import control, images, manifests, preflight, restore
 from lab_utils.api import Object
 from lab_utils.attachment import SERVICE
+from lab_utils.autoscaler import remove_autoscalers
 from lab_utils.backends import Image
 from lab_utils.bars import track
 from lab_utils.chaos import Faults
@@ -120,6 +121,7 @@ class Lab(Firing):
         restore.restore_nodes(self.cluster, self.backend)
         self.build_image()
         self.load_image()
+        remove_autoscalers(self.cluster)
         restore.remove_altered(self.cluster)
         wanted = self.apply(folder)
         restore.remove_others(self.cluster, wanted)

@@ -19,7 +19,7 @@ from lab_utils.analysis.outages import (
     tell_outages,
 )
 from lab_utils.analysis.percentiles import bootstrap_band, percentiles
-from lab_utils.analysis.points import response_points, users_points, work_points
+from lab_utils.analysis.points import batch_points, response_points, users_points, work_points
 from lab_utils.analysis.probes import detection_points, silences
 from lab_utils.analysis.service import (
     amplification,
@@ -39,6 +39,7 @@ __all__ = [
     "Usl",
     "amplification",
     "availability",
+    "batch_points",
     "bootstrap_band",
     "detection_points",
     "errors",

@@ -1,6 +1,6 @@
 """One point per run: what a curve over several runs is drawn from, beside its theory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,3 +139,30 @@ _NO_WORK = pd.DataFrame(
 
 def _limit_cores(run: "Run", role: str) -> float:
     return float(run.settings.get("limits", {}).get(role, {}).get("cpu_cores", np.nan))
+
+
+def batch_points(runs: Mapping[int, "Run"]) -> pd.DataFrame:
+    """Give throughput and time of full batches, by their size.
+
+    Args:
+        runs: For each size the run of a closed loop, with at least twice as many users, against a
+            server that batches up to that size.
+
+    Returns:
+        One row per size: size, requests (in full batches), rps (from the first of their answers to
+        the last), batch_s (what a batch took by the server's account, median), invalid (as in
+        response_points).
+    """
+    rows = [_batch_point(size, run) for size, run in runs.items()]
+    columns = ["size", "requests", "rps", "batch_s", "invalid"]
+    return pd.DataFrame(rows, columns=columns).sort_values("size", ignore_index=True)
+
+
+def _batch_point(size: int, run: "Run") -> dict[str, float | str]:
+    done = run.requests[run.requests["ok"] & (run.requests["batch_size"] == size)]
+    point: dict[str, float | str] = {"size": size, "requests": len(done)}
+    point["invalid"] = "; ".join(run.validity.reasons)
+    if len(done) < 2 * size:
+        return point
+    span_s = float(done["done_s"].max() - done["done_s"].min())
+    return point | {"rps": (len(done) - size) / span_s, "batch_s": done["service_s"].median()}

@@ -1,6 +1,8 @@
 """Charts of overload and of what is done against it: goodput, retries, more replicas."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -189,7 +191,8 @@ def autoscaling(
     *,
     request_cores: float,
     target: float,
-    predicted: Sequence[tuple[float, int]] = (),
+    role: str = "",
+    predicted: Sequence[tuple[float, float]] = (),
     axes: Sequence[Axes] | None = None,
 ) -> list[Axes]:
     """Draw an autoscaler at work: ready pods, CPU over its request, latency, on one time axis.
@@ -198,7 +201,9 @@ def autoscaling(
         run: The run.
         request_cores: CPU request of a pod.
         target: Target utilisation of the request: 0.5 is 50 %.
-        predicted: Predicted steps: from when (s), how many replicas; drawn as a dashed line.
+        role: Whose pods; "" means all.
+        predicted: Predicted steps: from when (s), how many replicas; drawn as a dashed line if
+            all are numbers.
         axes: Three axes; a new figure by default.
 
     Returns:
@@ -210,10 +215,13 @@ def autoscaling(
             say_empty(ax, "")
         say_empty(panels[0], "There are no requests in this run.")
         return panels
+    if role:
+        states, usage = (table[table["role"] == role] for table in (run.states, run.usage))
+        run = replace(run, states=states, usage=usage)
     top, middle, bottom = panels
     top.set_xlim(0, end_of(run) * 1.02 + 0.01)
     draw_ready(top, run)
-    if predicted:
+    if predicted and all(math.isfinite(n) for _, n in predicted):
         steps = [*predicted, (end_of(run), predicted[-1][1])]
         top.step(*zip(*steps, strict=True), where="post", color="black", ls="--", lw=1.2)
         top.set_ylim(0, max(top.get_ylim()[1], max(n for _, n in predicted) + 0.6))
@@ -236,6 +244,7 @@ def autoscaling(
     bottom.set_xlabel("Time since the start of the run (s)")
     for ax in panels:
         shade_outages(ax, run.outages, label=False)
+        mark_faults(ax, run.faults, label=ax is top)
     add_footnote(bottom, run)
     ready = analysis.replicas(run.states)["ready"]
     finding = f"From {ready.iloc[0]} to {ready.max()} ready pods" if len(ready) else "Not watched"

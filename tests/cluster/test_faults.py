@@ -45,6 +45,27 @@ def test_a_deleted_pod_is_replaced(deployed):
     assert answers(deployed, "primary")
 
 
+def autoscalers(lab):
+    return lab.cluster.api.list("horizontalpodautoscalers", lab.cluster.namespace)
+
+
+def test_an_autoscaler_is_there_until_it_is_taken_back(deployed):
+    with deployed.faults.autoscale("backup", target_pct=60, most=3):
+        (hpa,) = autoscalers(deployed)
+        (metric,) = hpa["spec"]["metrics"]
+        assert metric["resource"]["target"]["averageUtilization"] == 60
+        assert hpa["spec"]["scaleTargetRef"]["name"] == "inference-backup"
+    assert autoscalers(deployed) == []
+
+
+def test_an_autoscaler_that_somebody_forgot_is_gone_in_the_known_state(deployed):
+    deployed.faults.autoscale("backup").inject()
+    deployed.scale("inference-backup", 2)
+    deployed.ensure()
+    assert autoscalers(deployed) == []
+    assert len(deployed.pods("role=backup")) == 1
+
+
 def test_a_drained_node_gives_its_pods_away_and_is_taken_back(deployed):
     pod = the_pod(deployed, "primary")
     with deployed.faults.drain("primary"):

@@ -331,6 +331,14 @@ def test_an_autoscaler_is_drawn_with_its_predicted_steps(run):
     assert {"p50", "p95"} <= {text.get_text() for text in bottom.texts}
 
 
+def test_an_autoscaler_is_drawn_of_one_role_and_without_a_prediction_nobody_made(run):
+    rule = {"request_cores": 0.05, "target": 0.5}
+    run = replace(run, states=run.states.assign(role=["primary", "backup", "primary", "primary"]))
+    top, *_ = charts.autoscaling(run, role="backup", predicted=[(0, 1), (5, np.nan)], **rule)
+    assert "predicted" not in texts(top)
+    assert texts(top).startswith("From 1 to 1 ready pods")
+
+
 def test_faults_that_last_are_hatched(run):
     faults = make_table("faults", [{"start_s": 5.0, "end_s": 9.0, "name": "hang"}])
     ax = charts.timeline(replace(run, faults=faults))

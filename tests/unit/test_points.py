@@ -145,3 +145,27 @@ def test_simulated_fleets_are_a_row_for_each_size_and_policy():
     means_s = found.set_index(["workers", "policy"])["mean_s"]
     assert means_s[8, "random"] == pytest.approx(theory.mg1_response_s(0.8, 0.1, cv=0), rel=0.05)
     assert means_s[8, "round_robin"] < means_s[2, "round_robin"] < means_s[2, "random"]
+
+
+def batched_run(size, batches, *, takes_s=0.13):
+    """Make the run of full batches one after the other, and one of a single request before."""
+    first = {"done_s": 0.05, "ok": True, "batch_size": 1, "service_s": 0.05}
+    full = [
+        {"done_s": 0.05 + takes_s * (k + 1), "ok": True, "batch_size": size, "service_s": takes_s}
+        for k in range(batches)
+        for _ in range(size)
+    ]
+    return simple_run([first, *full], settings={"loop": "closed"})
+
+
+def test_batch_points_count_full_batches_from_the_first_answer_to_the_last():
+    points = analysis.batch_points({16: batched_run(16, 5), 4: batched_run(4, 5, takes_s=0.07)})
+    assert points["size"].tolist() == [4, 16]
+    assert points["rps"].tolist() == pytest.approx([4 / 0.07, 16 / 0.13])
+    assert points["batch_s"].tolist() == pytest.approx([0.07, 0.13])
+
+
+def test_a_size_that_no_batch_reached_is_a_point_without_numbers():
+    points = analysis.batch_points({32: batched_run(16, 5)})
+    assert points.loc[0, "requests"] == 0
+    assert np.isnan(points.loc[0, "rps"])
