@@ -68,7 +68,7 @@ def test_a_run_is_watched_live_and_an_interrupt_gives_control_back_within_a_seco
     notebook = Notebook(page, jupyter, "07_failover.ipynb")
     notebook.run(notebook.find("import lab_utils"))
     notebook.run(notebook.find("lab.ensure()"))
-    fire = notebook.find("steady = lab.fire(")
+    fire = notebook.write("watched = lab.fire(rate_rps=20, duration_s=60)")
     cell = notebook.start(fire)
     expect(cell.locator("progress")).to_be_visible(timeout=30_000)
     expect(cell).to_contain_text(re.compile(r"[1-9]\d* sent"), timeout=30_000)
@@ -81,8 +81,8 @@ def test_a_run_is_watched_live_and_an_interrupt_gives_control_back_within_a_seco
     expect(live).not_to_have_attribute("alt", seen or "", timeout=10_000)  # it goes on
     assert notebook.time_press("notebook:interrupt-kernel", fire) <= 1.0
     notebook.finish(fire)
-    assert notebook.ask("steady.interrupted") == "True"
-    assert int(notebook.ask("len(steady.requests)")) > 0
+    assert notebook.ask("watched.interrupted") == "True"
+    assert int(notebook.ask("len(watched.requests)")) > 0
     assert notebook.ask("lab.history()['interrupted'].iloc[0]") in ("True", "np.True_")
 
 

@@ -46,11 +46,12 @@ prompt => {
 
 
 @contextmanager
-def serve(home: Path) -> Iterator[str]:
+def serve(home: Path, profile: str = "quick") -> Iterator[str]:
     """Start JupyterLab on copies of the notebooks, and give its address with the token.
 
     Args:
         home: An empty folder: the learner's home, state and results.
+        profile: LAB_PROFILE.
 
     Yields:
         The address of a notebook, with {} for its name.
@@ -64,7 +65,7 @@ def serve(home: Path) -> Iterator[str]:
         "JUPYTER_TOKEN": secrets.token_hex(16),
         "LAB_STATE_DIR": str(home / "state"),
         "LAB_RESULTS_DIR": str(home / "results"),
-        "LAB_PROFILE": "quick",
+        "LAB_PROFILE": profile,
         "LAB_BACKEND": "embedded",
         "LAB_CLUSTER": "lab",
     }
@@ -193,18 +194,17 @@ class Notebook:
         """Find the first code cell with a text in it."""
         return next(number for number, text in enumerate(self.sources()) if source in text)
 
-    def ask(self, source: str) -> str:
-        """Run a line in a new cell below the selected one, and give what it shows."""
+    def write(self, source: str) -> int:
+        """Write a line into a new cell below the selected one, and give the cell's number."""
         before = self.cells.count()
         self.press("notebook:insert-cell-below")
         expect(self.cells).to_have_count(before + 1)
         self.page.keyboard.press("Enter")
         self.page.keyboard.insert_text(source)
-        cell = self.panel.locator(".jp-CodeCell.jp-mod-selected, .jp-CodeCell.jp-mod-active").first
-        place = next(
-            number for number in range(before + 1)
-            if source in self.cells.nth(number).inner_text()
-        )  # fmt: skip
-        expect(cell).to_be_visible()
-        self.press("notebook:run-cell-and-select-next")
-        return self.finish(place).locator(".jp-OutputArea-output").first.inner_text().strip()
+        written = (n for n in range(before + 1) if source in self.cells.nth(n).inner_text())
+        return next(written)
+
+    def ask(self, source: str) -> str:
+        """Run a line in a new cell below the selected one, and give what it shows."""
+        output = self.run(self.write(source)).locator(".jp-OutputArea-output")
+        return output.first.inner_text().strip()
