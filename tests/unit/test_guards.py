@@ -108,6 +108,14 @@ def test_the_readme_names_the_commands_of_the_makefile():
         assert re.search(rf"^{command}:", makefile, re.MULTILINE), command
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_readme_lists_a_notebook_with_the_minutes_that_it_says_itself(path):
+    first = "".join(json.loads(path.read_text())["cells"][0]["source"])
+    (minutes,) = re.findall(r"^\*(\d+) minutes\b", first, re.MULTILINE)
+    row = rf"^\| {path.stem[:2]} \| \[[^]]+\]\(notebooks/{path.name}\) \| {minutes} \| "
+    assert re.search(row, (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
 def test_every_link_of_the_readme_leads_somewhere():
     readme = (ROOT / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", readme):
