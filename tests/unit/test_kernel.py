@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -10,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lab_utils import kernel
 
+NOTEBOOKS = sorted(Path(__file__).resolve().parents[2].glob("notebooks/[0-9][0-9]_*.ipynb"))
 ABOVE = "everything above with Run ▸ Run All Above Selected Cell."
 
 
@@ -50,14 +53,8 @@ def test_without_a_notebook_on_disk_the_way_out_is_told_all_the_same(tmp_path):
         assert said == f"steady is not there yet: run the cell that makes it, or {ABOVE}"
 
 
-@pytest.fixture(scope="module")
-def errors(course):
-    """Run cells in a real kernel, and give the traceback that each showed."""
-    sources = (
-        "steady[0]",
-        "import lab_utils as lab\nlab.predict('99.9', 3)",
-        "raise ValueError('mine')",
-    )
+def run(path: Path, sources: Sequence[str]) -> list[str]:
+    """Run cells of a notebook in a new kernel, and give the traceback that each showed."""
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
     client = NotebookClient(
         notebook,
@@ -65,8 +62,19 @@ def errors(course):
         allow_errors=True,
         extra_arguments=["--ext=lab_utils.kernel", "--log-level=ERROR"],
     )
-    client.execute(env=os.environ | {"JPY_SESSION_NAME": str(course)})
-    return ["\n".join(cell.outputs[0].traceback) for cell in notebook.cells]
+    client.execute(env=os.environ | {"JPY_SESSION_NAME": str(path)})
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    return ["\n".join(output.traceback) for output in outputs if "traceback" in output]
+
+
+@pytest.fixture(scope="module")
+def errors(course):
+    sources = (
+        "steady[0]",
+        "import lab_utils as lab\nlab.predict('99.9', 3)",
+        "raise ValueError('mine')",
+    )
+    return run(course, sources)
 
 
 def test_a_cell_run_too_early_says_what_to_run_first_instead_of_a_traceback(errors, course):
@@ -81,6 +89,14 @@ def test_an_error_of_the_lab_is_the_line_and_the_sentence(errors):
 
 def test_an_error_of_the_learners_own_keeps_its_traceback(errors):
     assert "Traceback (most recent call last)" in errors[2]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_after_a_restart_every_cell_of_the_course_says_what_to_run_first(path):
+    cells = [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    errors = run(path, [source for source in cells if "import " not in source])
+    assert len(errors) >= len(cells) - 4
+    assert [error for error in errors if "before this one, `" not in error] == []
 
 
 def test_it_is_installed_once_beside_what_is_there(monkeypatch, tmp_path):
