@@ -15,6 +15,7 @@ from lab_utils.controlplane import views
 from lab_utils.controlplane.kinds import Kind
 from lab_utils.controlplane.parsing import JSON, YAML
 from lab_utils.controlplane.status import ApiError, Object
+from lab_utils.controlplane.store import Change, Store
 from lab_utils.controlplane.tables import table
 from lab_utils.controlplane.timestamps import Clock
 
@@ -67,11 +68,12 @@ def to_json(value: Any) -> bytes:
 
 
 class Encoder:
-    """Writes objects; remembers the JSON of the ones written last."""
+    """Writes objects; remembers the JSON of the ones written last, as long as they are there."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, store: Store) -> None:
+        self._clock, self._store = clock, store
         self._bodies: dict[str, tuple[Object, bytes]] = {}
+        store.subscribe(self._forget)
 
     def one(self, row: Kind, obj: Object, form: Format, *, columns: bool = True) -> bytes:
         """Write one object; a Table with or without saying what its columns are."""
@@ -120,9 +122,18 @@ class Encoder:
         if known is not obj:
             rest = {k: v for k, v in obj.items() if k not in ("kind", "apiVersion")}
             body = to_json(rest)[1:]
-            if uid and metadata.get("resourceVersion"):
+            if uid and metadata.get("resourceVersion") and self._is_there(obj):
                 self._remember(uid, obj, body)
         return body
+
+    def _is_there(self, obj: Object) -> bool:
+        metadata = obj["metadata"]
+        found = self._store.get(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+        return found is not None and found["metadata"]["uid"] == metadata["uid"]
+
+    def _forget(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self._bodies.pop(change.object["metadata"]["uid"], None)
 
     def _remember(self, uid: str, obj: Object, body: bytes) -> None:
         """Keep one version of an object: the one before is seldom asked for again."""

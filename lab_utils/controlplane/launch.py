@@ -69,6 +69,7 @@ def stop(root: Path) -> bool:
         return False
     with _locked(layout):
         running = _running(layout)
+        layout.endpoint.unlink(missing_ok=True)  # so that nobody attaches to it, even if this dies
         if running is not None and is_same(running.guard_pid, running.guard_birth):
             os.kill(running.guard_pid, signal.SIGTERM)
             wait_until(lambda: not _guard_lives(running), timeout_s=_STOP_WITHIN_S)

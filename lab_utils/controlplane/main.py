@@ -94,6 +94,7 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
     _endpoint(port, octet, guard_pid).publish(layout, config)
     supervisor.start_all()
     await activity.idle_or(stop, config.idle_stop_s)
+    layout.endpoint.unlink(missing_ok=True)  # nobody attaches any more to what is about to end
     _log.info("ending")
     await supervisor.close()
     await proxy.close()

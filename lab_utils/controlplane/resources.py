@@ -52,7 +52,7 @@ class Resources:
     def __init__(self, registry: Registry, forward: Forwarder, metrics: Metrics) -> None:
         self._registry, self._forward = registry, forward
         self._computed = Computed(metrics, registry.clock)
-        self._encoder = Encoder(registry.clock)
+        self._encoder = Encoder(registry.clock, registry.store)
         self._verbs: dict[str, Verb] = {
             "list": self._list,
             "create": self._create,
