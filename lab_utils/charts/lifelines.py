@@ -101,10 +101,8 @@ def _nodes(run: Run) -> Iterator[_Life]:
 def _pods(run: Run) -> Iterator[_Life]:
     pods = run.states[run.states["kind"] == "pod"]
     for role in ordered_roles(pods["role"]):
-        for number, (name, rows) in enumerate(
-            pods[pods["role"] == role].groupby("name", sort=False)
-        ):
-            label = f"{role}, new" if number else role
+        for name, rows in pods[pods["role"] == role].groupby("name", sort=False):
+            label = role if rows["t_s"].min() <= 0 else f"{role}, new"
             yield _Life(str(name), role, label, _spells(rows, end_of(run)))
 
 
@@ -136,9 +134,9 @@ def _tell_moments(
             if moment in predicted:
                 draw_prediction(ax, phase["start_s"] + predicted[moment], row)
             if phase[moment] == phase[moment]:
-                when = f"{what} after {phase[moment]:.1f} s"
-                _write_over(ax, phase["start_s"] + phase[moment], row, when)
-                said.append(when)
+                at_s, seconds = phase["start_s"] + phase[moment], f"{phase[moment]:.1f} s"
+                _write_over(ax, at_s, row, f"{what} {seconds}")
+                said.append(f"{what} after {seconds}")
     text = ", ".join(said) or "no machine was missed"
     return text[0].upper() + text[1:]
 
