@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,20 @@ def test_the_cluster_outlives_the_kernel_and_is_found_again(own_lab):
     before = launch.find(root_of(own_lab))
     own_lab.ensure()
     assert launch.find(root_of(own_lab)) == before
+
+
+@pytest.fixture
+def kernels_secret(monkeypatch):
+    """Have a secret in the environment of whoever starts the cluster."""
+    monkeypatch.setenv("CLOUD_SECRET_KEY", "not-for-workers")
+    return b"not-for-workers"
+
+
+def test_no_process_of_the_cluster_sees_the_environment_of_who_started_it(kernels_secret, own_lab):
+    pids = list(marked(RUN_MARK, run_id_of(own_lab)))
+    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in pids]
+    assert len(environments) >= 7  # guard, control plane, three kubelets, two workers
+    assert not [one for one in environments if kernels_secret in one]
 
 
 def test_down_leaves_no_process_and_no_secret(own_lab):
