@@ -78,6 +78,7 @@ class Chapter:
         self._deaf.clear()
         for name in objects.DEPLOYMENTS:
             if self._read("Deployment", name) is None:
+                self.namespace.until_gone("Deployment", name)
                 self._apply(name, replicas=1, revision=0)
 
     def apply(self) -> None:
