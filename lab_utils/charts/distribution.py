@@ -121,13 +121,19 @@ def ccdf(
     if predicted is not None and math.isfinite(predicted):
         draw_prediction(ax, predicted * 1e3, 1.0, label=f"predicted p99 {predicted * 1e3:.0f} ms")
     _label_tails(ax, lowest=float(np.clip(50 / most, 0.005, 0.5)))
-    legend_once(ax, loc="upper right")
+    legend_once(ax, loc=_free_corner(samples.values(), right))
     p99_ms = {
         name: float(analysis.percentiles(known, (0.99,))["latency_s"].iloc[0])
         for name, known in samples.items()
     }
     set_title(ax, f"{_say_tails(p99_ms)} ({count(_count_once(runs.values()))})", *runs.values())
     return ax
+
+
+def _free_corner(samples: Iterable[NDArray[np.float64]], right: float) -> str:
+    """Find the corner that no curve passes: one that falls late is in the upper right."""
+    late = any(np.mean(known > 0.6 * right) > 0.1 for known in samples)
+    return "lower left" if late else "upper right"
 
 
 def _count_once(runs: Iterable[Run]) -> int:

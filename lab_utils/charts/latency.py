@@ -22,6 +22,7 @@ from lab_utils.charts.words import (
     EVERYONE,
     add_footnote,
     count,
+    count_lost,
     label_at_end,
     set_title,
     write_beside,
@@ -138,7 +139,7 @@ def _say_timeline(run: Run) -> str:
     spans = "" if len(outages) == 1 else f" of {len(outages)} outages"
     end = "" if analysis.has_recovered(run.requests) else ", not over at the end"
     return (
-        f"{lost:,} requests lost in {outages['duration_s'].sum():.2f} s{spans}{end} "
+        f"{count_lost(lost)} in {outages['duration_s'].sum():.2f} s{spans}{end} "
         f"({count(int(judged.sum()))}{cut})"
     )
 

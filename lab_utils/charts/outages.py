@@ -26,7 +26,14 @@ from lab_utils.charts.looks import (
     say_empty,
     shade_outages,
 )
-from lab_utils.charts.words import add_footnote, count, legend_once, remove_footnotes, set_title
+from lab_utils.charts.words import (
+    add_footnote,
+    count,
+    count_lost,
+    legend_once,
+    remove_footnotes,
+    set_title,
+)
 from lab_utils.runs import Run
 from lab_utils.theory import Band, probe_detection_s
 
@@ -230,7 +237,7 @@ def rollout(
     lowest = (
         f", never below {ready} ready pod{'s' if ready != 1 else ''}" if ready is not None else ""
     )
-    set_title(above, f"{lost:,} requests lost{lowest} ({count(len(run.requests))})", run)
+    set_title(above, f"{count_lost(lost)}{lowest} ({count(len(run.requests))})", run)
     return [above, below]
 
 

@@ -41,6 +41,11 @@ def count(n: int) -> str:
     return f"n = {n:,}"
 
 
+def count_lost(n: int) -> str:
+    """Write how many requests were lost."""
+    return f"{n:,} request{'' if n == 1 else 's'} lost"
+
+
 def add_footnote(ax: Axes, run: Run) -> None:
     """Write under a chart what its reader has to know of the run to trust it."""
     lag_s = analysis.percentiles(run.requests["lag_s"], (0.99,))["latency_s"].iloc[0]
