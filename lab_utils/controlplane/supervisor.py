@@ -5,13 +5,16 @@ after it has died, cuts the power of a node (SIGKILL to all its processes), free
 """
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import subprocess
 from pathlib import Path
 
 from lab_utils.controlplane.config import NODE_MARK, RUN_MARK, ClusterConfig, Layout, NodeConfig
-from lab_utils.controlplane.processes import clean_environment, signal_marked, spawn, sweep
+from lab_utils.controlplane.kubelet import proc
+from lab_utils.controlplane.processes import clean_environment, spawn, sweep
 from lab_utils.controlplane.status import ApiError, not_found
 
 _RESTART_S = 1.0  # RestartSec of kubelet.service in Kind's node image
@@ -95,12 +98,22 @@ class Supervisor:
         sweep(NODE_MARK, self._mark(name))
 
     def pause(self, name: str) -> None:
-        """Freeze the kubelet first, so that it cannot react, then its pods."""
+        """Freeze the kubelet first, so that it cannot react, then its pods.
+
+        They are its descendants, known without their marks: a program that is just being started
+        has no environment for a moment, and would run on.
+        """
         if name in self._off:
             return
         self._frozen.add(name)
-        self._kubelets[name].send_signal(signal.SIGSTOP)
-        signal_marked(NODE_MARK, self._mark(name), signal.SIGSTOP)
+        kubelet = self._kubelets[name]
+        kubelet.send_signal(signal.SIGSTOP)
+        frozen = {kubelet.pid}
+        while fresh := proc.descendants(kubelet.pid) - frozen:
+            for pid in fresh:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            frozen |= fresh
 
     def _thaw(self, name: str) -> None:
         """Thaw the kubelet; it knows which of its containers may run on."""

@@ -78,7 +78,7 @@ class Chapter:
         self._deaf.clear()
         for name in objects.DEPLOYMENTS:
             if self._read("Deployment", name) is None:
-                self.namespace.until_gone("Deployment", name)
+                self._await_end_of(name)
                 self._apply(name, replicas=1, revision=0)
 
     def apply(self) -> None:
@@ -236,6 +236,12 @@ class Chapter:
     def _expect(self, what: str, code: int, answer: Answer) -> None:
         if answer.code not in (code, 404):
             self.faults.append(f"{what} was answered with {answer.code}, not {code}")
+
+    def _await_end_of(self, name: str) -> None:
+        try:
+            self.namespace.until_gone("Deployment", name)
+        except AssertionError as exc:
+            self.faults.append(str(exc))
 
     def _read(self, kind: str, name: str) -> Object | None:
         found = self.namespace.read(kind, name)
