@@ -80,10 +80,19 @@ def serve(home: Path, profile: str = "quick") -> Iterator[str]:
         wait_for(lambda: answers(f"{url}/api"), timeout_s=60, late=lambda: late)
         yield f"{url}/lab/tree/{{}}?reset&token={environment['JUPYTER_TOKEN']}"
     finally:
-        server.terminate()
-        server.wait(timeout=30)
+        end(server)
         for root in (home / "state").glob("embedded/*"):
             launch.stop(root)
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """End a server; one that waits for a busy kernel is killed, and its kernels end with it."""
+    server.terminate()
+    try:
+        server.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def copy_notebooks(folder: Path) -> None:
