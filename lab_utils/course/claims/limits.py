@@ -43,9 +43,12 @@ def start_follows_the_limit(starts: pd.DataFrame) -> Finding:
 
 @claim("04.2", "work that fits into the quota runs at full speed")
 def fitting_work_is_fast(run: Run) -> Finding:
-    """Decide on the median of work below the quota, against half of what a slower CPU would do."""
+    """Decide on the fastest quarter of work below the quota: a slower CPU would have none.
+
+    The others may have met a period that a probe or the request before had used in part.
+    """
     work_ms, limit_cores = float(run.settings["service_ms"]), _limit_cores(run, "primary")
-    found = at_most(_median_answer_ms(run), 0.5 * work_ms / limit_cores, "ms", digits=0)
+    found = at_most(_answer_ms(run, 0.25), 0.5 * work_ms / limit_cores, "ms", digits=0)
     _require_blame(found, run, "primary")
     return found
 
@@ -63,7 +66,8 @@ def same_work_differs(points: pd.DataFrame) -> Finding:
     """Decide on the range of 15 ms of work: a slower CPU would have none.
 
     Source:
-        Ten starts anywhere in a period of 100 ms are all within 40 ms once in 600 runs.
+        Ten starts anywhere in a period of 100 ms are all within 40 ms once in 600 runs, nine once
+        in 250.
     """
     mine = _select(points, 0.015, 0.1)
     range_ms = 1e3 * float(mine["latency_s"].max() - mine["latency_s"].min())
@@ -92,7 +96,7 @@ def order_of_limits(points: pd.DataFrame) -> Finding:
 @claim("04.7", "who sleeps is never throttled")
 def sleeping_is_free(run: Run) -> Finding:
     """Decide on the median of requests that wait for an accelerator, at 100m too."""
-    found = at_most(_median_answer_ms(run), 1.2 * float(run.settings["service_ms"]), "ms", digits=0)
+    found = at_most(_answer_ms(run, 0.5), 1.2 * float(run.settings["service_ms"]), "ms", digits=0)
     _require_blame(found, run, "backup")
     return found
 
@@ -160,10 +164,10 @@ def _limit_cores(run: Run, role: str) -> float:
     return limits[role]["cpu_cores"]
 
 
-def _median_answer_ms(run: Run) -> float:
+def _answer_ms(run: Run, quantile: float) -> float:
     answered_s = run.requests.loc[run.requests["ok"], "latency_s"]
     require(len(answered_s) >= _FEWEST, f"only {len(answered_s)} requests were answered")
-    return 1e3 * float(answered_s.median())
+    return 1e3 * float(answered_s.quantile(quantile))
 
 
 def _select(points: pd.DataFrame, work_s: float, cores: float) -> pd.DataFrame:
