@@ -36,7 +36,7 @@ def _describe_panel(ax: Axes) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip()).rstrip(".")
+    return " ".join(text.split()).rstrip(".")
 
 
 def speak_in_notebooks() -> None:

@@ -63,6 +63,16 @@ def test_a_notebooks_headings_are_in_order(path):
     assert_in_order(levels_of("\n".join(prose)))
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebooks_figures_have_words(path):
+    cells = json.loads(path.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    words = [figure["metadata"].get("image/png", {}).get("alt", "") for figure in figures]
+    without = [text for text in words if len(text) < FEWEST_LETTERS]
+    assert without == [], f"lab run {path.stem[:2]} --save writes them"
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_pages_headings_are_in_order_and_its_pictures_have_words(path):
     text = prose_of(path)

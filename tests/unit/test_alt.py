@@ -33,7 +33,7 @@ def test_a_chart_in_words_is_its_finding_its_axes_and_its_marks():
         ax.text(0, 0, "kill -9")
         ax.legend()
     assert describe(ax.figure) == (
-        "Chart. INVALID: late; Half take 26 ms. Latency (ms) over Time (s). Shows primary, kill -9."
+        "Chart. INVALID: late Half take 26 ms. Latency (ms) over Time (s). Shows primary, kill -9."
     )
 
 
