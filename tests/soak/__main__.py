@@ -9,6 +9,7 @@ each for everything to be as it was told to be, and deletes it. Writes build/soa
 import argparse
 import json
 import logging
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it too leaves nothing behind
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # more streams than a pool has places
     with tempfile.TemporaryDirectory(prefix="lab-soak-") as folder:
         settings = load_settings(backend="embedded", cluster="soak", state_dir=Path(folder))

@@ -11,7 +11,7 @@ from lab_utils.errors import LabError
 from lab_utils.session import Lab
 
 STEPS = ("up", "build", "load", "apply", "run", "down")
-_RATE_RPS, _RUN_S = 20.0, 2.0
+_RATE_RPS, _RUN_S = 20.0, 1.0
 
 
 def run(lab: Lab, manifests: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.sweep.lesson import STEPS
 
-TYPICAL_S = {"up": 2.5, "build": 0.5, "load": 0.3, "apply": 2.0, "run": 2.5, "down": 0.8}
+TYPICAL_S = {"up": 2.5, "build": 0.5, "load": 0.3, "apply": 2.0, "run": 1.5, "down": 0.8}
 """How long each step lasts on an idle machine: strikes are spread over it."""
 CALLERS = ("kernel", "terminal")
 """Who runs the lesson: `terminal` at a terminal of its own, which may be closed."""
