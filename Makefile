@@ -9,7 +9,7 @@ ROUNDS ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test lint bench soak lock docs notebooks gallery clean
+.PHONY: help setup demo lab test lint bench soak lock docs notebooks solutions gallery clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ docs: $(READY)  ## Build the site into build/site; a warning is an error
 
 notebooks: $(READY)  ## Run the notebooks and save them with their outputs
 	$(BIN)/lab run --save
+
+solutions: $(READY)  ## Run the solutions of the exercises
+	$(BIN)/python -m pytest notebooks/solutions
 
 gallery: $(READY)  ## Draw every chart into docs/gallery
 	$(BIN)/python -m tests.tools.make_gallery
