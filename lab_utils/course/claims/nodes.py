@@ -114,9 +114,12 @@ def _due(run: Run, start_s: float, end_s: float) -> int:
 @claim("11.7", "a drain loses no more than the endpoints' news takes",
        ask="requests lost when a machine is drained", floor=2.0)  # fmt: skip
 def drain_loses_little(run: Run) -> Finding:
-    """Decide on the upper end of the Poisson band for the time the news may take."""
-    _phase(run, "drain")
-    window_s = SERVICE_S + API_S + PROXY_SYNC_S
+    """Decide on the upper end of the Poisson band for the time the news of each pod may take."""
+    phase = _phase(run, "drain")
+    going = run.states[(run.states["kind"] == "pod") & (run.states["reason"] == "Terminating")]
+    moved = going.loc[going["t_s"] >= phase["start_s"], "name"].nunique()
+    require(moved > 0, "nobody was evicted")
+    window_s = moved * (SERVICE_S + API_S + PROXY_SYNC_S)
     limit = theory.lost_requests(RATE_RPS, 0.5, window_s, level=_ODDS).high
     return at_most(_lost(run), limit, "requests", digits=0)
 
