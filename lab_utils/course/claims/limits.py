@@ -86,8 +86,11 @@ def counters_tell(run: Run) -> Finding:
 @claim("04.6", "the smaller the limit, the longer the same work takes",
        ask="median latency of 25 ms of work at 50m, in ms", floor=20.0)  # fmt: skip
 def order_of_limits(points: pd.DataFrame) -> Finding:
-    """Decide on the medians of 25 ms of work under three limits."""
-    medians_ms = [_median_ms(points, 0.025, cores) for cores in (0.05, 0.1, 0.2)]
+    """Decide on the medians of 25 ms of work under three limits, whose ranges hardly meet.
+
+    The Service chooses between two of the pods: of 16 requests one gets fewer than 3 once in 240.
+    """
+    medians_ms = [_median_ms(points, 0.025, cores, fewest=3) for cores in (0.05, 0.1, 0.2)]
     seen = " > ".join(f"{median:.0f}" for median in medians_ms) + " ms"
     falling = medians_ms == sorted(medians_ms, reverse=True)
     return Finding(falling, seen, "falling from 50m to 200m", medians_ms[0])
@@ -170,12 +173,14 @@ def _answer_ms(run: Run, quantile: float) -> float:
     return 1e3 * float(answered_s.quantile(quantile))
 
 
-def _select(points: pd.DataFrame, work_s: float, cores: float) -> pd.DataFrame:
+def _select(
+    points: pd.DataFrame, work_s: float, cores: float, fewest: int = _FEWEST
+) -> pd.DataFrame:
     mine = points[(points["work_s"] == work_s) & (points["limit_cores"] == cores)]
     what = f"requests of {1e3 * work_s:.0f} ms at {1e3 * cores:.0f}m"
-    require(len(mine) >= _FEWEST, f"only {len(mine)} {what}")
+    require(len(mine) >= fewest, f"only {len(mine)} {what}")
     return mine
 
 
-def _median_ms(points: pd.DataFrame, work_s: float, cores: float) -> float:
-    return 1e3 * float(_select(points, work_s, cores)["latency_s"].median())
+def _median_ms(points: pd.DataFrame, work_s: float, cores: float, fewest: int = _FEWEST) -> float:
+    return 1e3 * float(_select(points, work_s, cores, fewest)["latency_s"].median())

@@ -103,7 +103,7 @@ UNDECIDED = {
     "04.3": [STOPWATCH.head(3)],
     "04.4": [STOPWATCH.head(3)],
     "04.5": [throttled(0.8)],
-    "04.6": [STOPWATCH.head(3)],
+    "04.6": [STOPWATCH.head(30)],
     "04.7": [slept(150)],
     "04.10": [NOTHING],
     "04.8": [[{"status": {}}]],
