@@ -21,6 +21,7 @@ from lab_utils.analysis.outages import (
 from lab_utils.analysis.percentiles import bootstrap_band, percentiles
 from lab_utils.analysis.points import batch_points, response_points, users_points, work_points
 from lab_utils.analysis.probes import detection_points, silences
+from lab_utils.analysis.retries import amplification_points
 from lab_utils.analysis.service import (
     amplification,
     errors,
@@ -38,6 +39,7 @@ __all__ = [
     "BatchTime",
     "Usl",
     "amplification",
+    "amplification_points",
     "availability",
     "batch_points",
     "bootstrap_band",

@@ -29,7 +29,12 @@ from lab_utils.theory import amplification as amplify
 
 
 def goodput(
-    runs: Mapping[str, Run], *, slo_s: float, bin_s: float = 1.0, ax: Axes | None = None
+    runs: Mapping[str, Run],
+    *,
+    slo_s: float,
+    bin_s: float = 1.0,
+    predicted: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw over time what was offered and what came back within the objective.
 
@@ -37,6 +42,8 @@ def goodput(
         runs: Name of each line and its run, under the same load and faults.
         slo_s: An answer after this is of no use, in seconds.
         bin_s: Width of a bin, in seconds.
+        predicted: Predicted seconds from the end of the fault until all is well, by name; each is
+            drawn as an open diamond at that time.
         ax: Where to draw; a new figure by default.
 
     Returns:
@@ -63,9 +70,14 @@ def goodput(
             marker=look.marker, markevery=every,
         )  # fmt: skip
         ends.append((float(table["goodput_rps"].tail(3).mean()), name, look.color))
-    ax.set_xlim(0, max(end_of(run) for run in runs.values()) * 1.02)
-    ax.set_ylim(0, max(1.0, *(float(t["offered_rps"].max()) for t in tables.values())) * 1.25)
+    ends_s = [float(table.index[-1]) + bin_s for table in tables.values()]
+    ax.set_xlim(0, max([*ends_s, *runs[first].faults["start_s"]]) * 1.02)
+    ax.set_ylim(0, max(1.0, *(float(t["offered_rps"].max()) for t in tables.values())) * 1.4)
     mark_faults(ax, runs[first].faults)
+    for name, seconds in given(predicted).items():
+        draw_prediction(
+            ax, float(runs[name].faults["end_s"].max()) + seconds, float(offered.mean())
+        )
     label_at_end(ax, ends)
     ax.set_xlabel("Time request was due (s)")
     ax.set_ylabel(f"Requests per second,\nanswered within {slo_s * 1e3:.0f} ms")

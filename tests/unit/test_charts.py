@@ -322,6 +322,12 @@ def test_goodput_is_drawn_beside_what_was_offered(run):
     assert "99 % came in time" in texts(ax)
 
 
+def test_the_predicted_end_of_an_overload_is_a_diamond_after_its_fault(run):
+    ax = charts.goodput({"a": run}, slo_s=0.2, predicted={"a": 1.5})
+    [diamond] = [line for line in ax.lines if line.get_marker() == "D"]
+    assert diamond.get_xdata()[0] == run.faults["end_s"].max() + 1.5
+
+
 def test_an_autoscaler_is_drawn_with_its_predicted_steps(run):
     top, middle, bottom = charts.autoscaling(
         run, request_cores=0.05, target=0.5, predicted=[(0, 1), (5, 4)]

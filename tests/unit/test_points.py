@@ -169,3 +169,14 @@ def test_a_size_that_no_batch_reached_is_a_point_without_numbers():
     points = analysis.batch_points({32: batched_run(16, 5)})
     assert points.loc[0, "requests"] == 0
     assert np.isnan(points.loc[0, "rps"])
+
+
+def test_attempts_per_request_are_set_against_the_share_that_fails():
+    requests = [{"request_id": n, "attempts": n % 2 + 1, "ok": True} for n in range(4)]
+    attempts = [{"ok": n >= 2} for n in range(6)]
+    run = replace(simple_run(requests), attempts=make_table("attempts", attempts))
+    [point] = analysis.amplification_points([run]).to_dict("records")
+    assert (point["failing"], point["attempts"], point["requests"]) == (
+        pytest.approx(1 / 3), 1.5, 4,
+    )  # fmt: skip
+    assert point["low"] < 1.5 < point["high"]
