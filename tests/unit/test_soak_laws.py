@@ -3,6 +3,8 @@
 import pytest
 
 from tests.soak import laws
+from tests.soak.figures import Figures
+from tests.soak.machine import Footprint
 from tests.soak.state import State
 from tests.soak.witness import Seen
 
@@ -99,6 +101,19 @@ def test_growth_counts_from_the_end_of_the_warm_up():
     assert laws.growth_pct(samples, after_s=60) == 0
     assert laws.growth_pct(samples, after_s=0) > 20
     assert laws.growth_pct(samples, after_s=110) is None
+
+
+@pytest.mark.parametrize(
+    ("rss_mib", "handles", "told"),
+    [(0, 0, []), (1, 0, ["resident memory of main"]), (0, 1, ["open file handles of main"])],
+    ids=["flat", "memory", "handles"],
+)
+def test_a_part_that_grows_by_the_minute_is_named(rss_mib, handles, told):
+    figures = Figures(seed=1)
+    for minute in range(40):
+        main = Footprint(80.0 + minute * rss_mib, 30 + minute * handles)
+        figures.footprints.append((60.0 * minute, {"main": main}))
+    assert [line.split(" grew")[0] for line in figures.grown("node")] == told
 
 
 def deployment(replicas=1, **status):
