@@ -1,10 +1,11 @@
 """The control-plane process: API server, controllers, NodePort proxy and the nodes' power.
 
 `python -m lab_utils.controlplane.main --state DIR --guard PID`, started by the guard. It says that
-it is up by publishing its endpoint; it ends on SIGTERM or after an idle time.
+it is up by publishing its endpoint; it ends on SIGTERM, after an idle time, or with its folder.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -32,6 +33,7 @@ from lab_utils.controlplane.store import Store
 from lab_utils.controlplane.supervisor import Supervisor
 
 _NETWORK_LOCK_PORT = 10256
+_LOOK_PERIOD_S = 1.0
 _log = logging.getLogger("control-plane")
 
 
@@ -91,9 +93,13 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
     controllers.start()
     metrics.start()
     await proxy.start()
-    _endpoint(port, octet, guard_pid).publish(layout, config)
+    endpoint = _endpoint(port, octet, guard_pid)
+    endpoint.publish(layout, config)
     supervisor.start_all()
+    findable = asyncio.create_task(_end_when_lost(layout, endpoint, stop))
     await activity.idle_or(stop, config.idle_stop_s)
+    stop.set()
+    await findable
     layout.endpoint.unlink(missing_ok=True)  # nobody attaches any more to what is about to end
     _log.info("ending")
     await supervisor.close()
@@ -102,6 +108,14 @@ async def serve(layout: Layout, config: ClusterConfig, guard_pid: int) -> None:
     await controllers.stop()
     await runner.cleanup()
     held.close()
+
+
+async def _end_when_lost(layout: Layout, published: Endpoint, stop: asyncio.Event) -> None:
+    """End with the folder: a cluster that nobody can find or stop any more serves nobody."""
+    while not stop.is_set() and Endpoint.read(layout) == published:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_PERIOD_S)
+    stop.set()
 
 
 def _endpoint(port: int, octet: int, guard_pid: int) -> Endpoint:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,14 @@ def test_09_without_its_control_plane_nothing_runs_and_the_next_call_says_so(own
     assert wait_until(lambda: not any(marked(RUN_MARK, run_id)), timeout_s=GONE_WITHIN_S)
     with pytest.raises(ClusterNotRunning, match=r"is not running.*lab\.up\(\)"):
         own_lab.get("nodes")
+
+
+@pytest.mark.fault(9)
+def test_09_a_cluster_whose_folder_is_deleted_ends_with_it(own_lab):
+    run_id = ClusterConfig.load(Layout(root_of(own_lab)).config).run_id
+    shutil.rmtree(root_of(own_lab))
+    assert wait_until(lambda: not any(marked(RUN_MARK, run_id)), timeout_s=2 * GONE_WITHIN_S)
+    assert own_lab.up()["running"]
 
 
 @pytest.mark.fault(10)
