@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lab_utils.credentials import client_of
 from lab_utils.errors import ClusterError, ClusterNotRunning, InvalidInput, NotFound
 
 Object = dict[str, Any]
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-CREDENTIALS = "client"
-"""Folder beside a kubeconfig, of the official client."""
 _TIMEOUT_S = 15.0
 _WATCH_GRACE_S = 2.0
 
@@ -220,23 +219,6 @@ class Api:
             self.request(f"Getting {kind}", "GET", path, query=query, accept=_TABLE)
         )
         return table
-
-
-def client_of(kubeconfig: Path, context: str | None = None, *, retries: Any = None) -> Any:
-    """Make the official client of a kubeconfig.
-
-    It writes the keys and certificates of the kubeconfig into files, and one that is killed leaves
-    them: here beside the kubeconfig, where they go with the cluster, and never in a shared folder.
-    """
-    from kubernetes import client, config
-
-    settings = client.Configuration()
-    settings.retries = retries
-    place = str(kubeconfig.with_name(CREDENTIALS))
-    config.load_kube_config(
-        str(kubeconfig), context, client_configuration=settings, temp_file_path=place
-    )
-    return client.ApiClient(settings)
 
 
 def _lines_of(response: Any) -> Iterator[bytes]:

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab_utils.api import client_of
 from lab_utils.backends.base import Object
+from lab_utils.credentials import client_of
 from lab_utils.errors import InvalidInput
 
 if TYPE_CHECKING:
