@@ -29,9 +29,9 @@ def code_of(path):
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
-def test_every_solution_belongs_to_an_exercise():
+def test_every_exercise_has_its_solution():
     with_exercise = [path for path in NOTEBOOKS.glob("*.ipynb") if find_exercise(read(path))]
-    assert {path.name[:2] for path in PATHS} <= {path.name[:2] for path in with_exercise}
+    assert {path.name[:2] for path in PATHS} == {path.name[:2] for path in with_exercise}
 
 
 @every_solution
