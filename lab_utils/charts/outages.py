@@ -90,7 +90,7 @@ def draw_rates(ax: Axes, run: Run) -> None:
 def phases(
     failovers: Mapping[str, Run] | pd.DataFrame,
     *,
-    predicted: Mapping[str, Band] | None = None,
+    predicted: Mapping[str, Band | float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw what each failover's time is made of, one bar each, over the predicted range.
@@ -98,8 +98,8 @@ def phases(
     Args:
         failovers: Name of each bar and its run, of which the longest outage is drawn; or a table
             with a name per row (index) and seconds in columns that end in _s, in order.
-        predicted: Range of the time to the end of the outage by name, drawn as a bracket with a
-            diamond at its value. Warm-up is not part of it.
+        predicted: Time to the end of the outage by name, without warm-up: a range is drawn as a
+            bracket with a diamond at its value, a learner's number in seconds as a diamond.
         ax: Where to draw; a new figure by default.
 
     Returns:
@@ -120,7 +120,9 @@ def phases(
         left += width
     right = float(left.max())
     for row, name in enumerate(table.index):
-        if band := (predicted or {}).get(str(name)):
+        guess = (predicted or {}).get(str(name), math.nan)
+        band = guess if isinstance(guess, Band) else Band(guess, guess, guess)
+        if math.isfinite(band.value):
             ax.plot([band.low, band.high], [row + 0.37] * 2, "|-", color="black", lw=1.4, ms=8)
             draw_prediction(ax, band.value, row + 0.37)
             right = max(right, band.high)

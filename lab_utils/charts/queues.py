@@ -88,10 +88,12 @@ def response(
     ax.set_ylabel("Mean response (ms)")
     legend_once(ax, loc="upper left")
     low, high = known.iloc[0], known.iloc[-1]
-    growth = f"From {low['mean_s'] * 1e3:.0f} ms at utilisation {low['rho']:.2g} to"
+    growth = f"{low['mean_s'] * 1e3:.0f} ms at utilisation {low['rho']:.2g}"
+    if len(known) > 1:
+        growth = f"From {growth} to {high['mean_s'] * 1e3:.0f} ms at {high['rho']:.2g}"
     total = f"; n = {int(known['requests'].sum()):,}" if "requests" in known else ""
     runs = f"{len(known)} run{'s' if len(known) > 1 else ''}{total}"
-    set_title(ax, f"{growth} {high['mean_s'] * 1e3:.0f} ms at {high['rho']:.2g} ({runs})")
+    set_title(ax, f"{growth} ({runs})")
     return ax
 
 

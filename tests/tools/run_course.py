@@ -5,6 +5,7 @@
     python -m tests.tools.run_course --order reverse
     python -m tests.tools.run_course --order alone        # each on a cluster of its own
     python -m tests.tools.run_course --rounds 4 --jobs 2  # two worlds at a time
+    python -m tests.tools.run_course --twice              # every cell twice
 
 A world is a cluster, a state folder and a results folder that nobody else knows, so that worlds may
 run side by side; each notebook is run as `lab run` runs it. What was found is written line by line
@@ -26,6 +27,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 
 from lab_utils.course.claims import all_claims
@@ -47,11 +49,13 @@ class World:
         name: Of the cluster.
         notebooks: Their numbers, in the order to run them.
         seed: LAB_SEED of all of them.
+        twice: Whether every cell is run twice in a row.
     """
 
     name: str
     notebooks: tuple[str, ...]
     seed: int
+    twice: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,9 @@ class Played:
     verdicts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def make_worlds(notebooks: Sequence[str], rounds: int, order: str, *, seeds: bool) -> list[World]:
+def make_worlds(
+    notebooks: Sequence[str], rounds: int, order: str, *, seeds: bool, twice: bool = False
+) -> list[World]:
     """Plan the worlds: one per round, or one per round and notebook if each runs alone.
 
     Args:
@@ -81,13 +87,15 @@ def make_worlds(notebooks: Sequence[str], rounds: int, order: str, *, seeds: boo
         rounds: How often each notebook runs.
         order: One of ORDERS.
         seeds: Whether each round has a seed of its own; else all have the course's.
+        twice: Whether every cell is run twice in a row.
     """
     turn = tuple(reversed(notebooks)) if order == "reverse" else tuple(notebooks)
     shares = [(number,) for number in turn] if order == "alone" else [turn]
     return [
-        World(f"course-{k}-{'-'.join(share) if order == 'alone' else order}", share, k * seeds or 1)
+        World(f"course-{k}-{'-'.join(share) if order == 'alone' else order}", share, seed, twice)
         for k in range(1, rounds + 1)
         for share in shares
+        for seed in [k if seeds else 1]
     ]
 
 
@@ -113,7 +121,8 @@ def play(world: World, profile: str, stopped: threading.Event) -> Iterator[Playe
 
 def _run(world: World, number: str, environment: dict[str, str], results: Path) -> Played:
     started_s = time.monotonic()
-    command = [*_LAB, "run", number]
+    what = _double(number, results.parent) if world.twice else number
+    command = [*_LAB, "run", what]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=_AT_MOST_S, check=False
     )
@@ -126,6 +135,20 @@ def _run(world: World, number: str, environment: dict[str, str], results: Path) 
     }
     error = done.stderr[-2_000:] if done.returncode else ""
     return Played(world.name, number, took_s, error, verdicts)
+
+
+def _double(number: str, folder: Path) -> str:
+    """Write a copy of a notebook in which every cell stands twice."""
+    folder.mkdir(exist_ok=True)
+    [path] = find_notebooks([number])
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [
+        nbformat.from_dict({**cell, "id": f"{cell.id}-{k}"})
+        for cell in notebook.cells
+        for k in (1, 2)
+    ]
+    nbformat.write(notebook, folder / path.name)
+    return str(folder / path.name)
 
 
 def tabulate_claims(played: Sequence[Played], numbers: Sequence[str]) -> pd.DataFrame:
@@ -196,10 +219,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="how many worlds at a time")
     parser.add_argument("--profile", choices=("quick", "full"), default="quick")
     parser.add_argument("--seeds", action="store_true", help="another LAB_SEED for each round")
+    parser.add_argument("--twice", action="store_true", help="every cell twice in a row")
     parser.add_argument("--out", type=Path, default=FILE_OUT)
     given = parser.parse_args()
     numbers = [path.name[:2] for path in find_notebooks(given.notebooks)]
-    worlds = make_worlds(numbers, given.rounds, given.order, seeds=given.seeds)
+    worlds = make_worlds(numbers, given.rounds, given.order, seeds=given.seeds, twice=given.twice)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     played: list[Played] = []
     lock, stopped = threading.Lock(), threading.Event()

@@ -35,7 +35,7 @@ CHARTS = {
     "load_curve": (
         {"offered_rps": [5, 20], "goodput_rps": [5, 9]}, {"capacity_rps": 10}, {20: 10},
     ),
-    "phases": ({"detect_s": [1.0, 2.0], "propagate_s": [0.5, 0.5]}, {}, None),
+    "phases": ({"detect_s": [1.0, 2.0], "propagate_s": [0.5, 0.5]}, {}, {"0": 4.0}),
     "policies": (
         {"policy": ["random", "power_of_two"], "requests": [400, 400], "mean_s": [0.2, 0.1],
          "p99_s": [0.9, 0.4]}, {}, {"random": 1.2},
@@ -98,7 +98,8 @@ def test_a_prediction_is_an_open_diamond_within_the_axes(name):
     [ax] = [ax for ax in axes if diamond in ax.lines]
     (x,), (y,) = diamond.get_data()
     assert ax.get_xlim()[0] <= x <= ax.get_xlim()[1]
-    assert ax.get_ylim()[0] <= y <= ax.get_ylim()[1]
+    bottom, top = sorted(ax.get_ylim())
+    assert bottom <= y <= top
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -154,6 +155,13 @@ def test_response_draws_theory_twin_band_and_points():
     assert named["trace twin"].get_ydata() == pytest.approx([200, 500])
 
 
+def test_response_says_how_it_grows_where_there_is_more_than_one_run():
+    points = pd.DataFrame(CHARTS["response"][0])
+    assert "From 210 ms at utilisation 0.5 to 520 ms at 0.8" in texts(draw("response")[0])
+    only = charts.response(points.head(1), service_s=0.1)
+    assert "210 ms at utilisation 0.5 (1 run; n = 300)" in texts(only)
+
+
 def test_response_knows_other_service_times():
     [ax] = draw("response", cv=0.0)
     assert "theory, M/G/1, cv 0" in [line.get_label() for line in ax.lines]
@@ -178,7 +186,7 @@ def test_the_same_work_by_limit_has_the_envelope_of_each_limit():
 
 
 def test_phases_are_stacked_and_carry_their_prediction():
-    [ax] = draw("phases", predicted=False)
+    [ax] = draw("phases")
     widths = [patch.get_width() for patch in ax.patches]
     assert widths == [1.0, 2.0, 0.5, 0.5]
     assert "1.50 s" in texts(ax)
