@@ -103,7 +103,7 @@ def next_folder(root: Path) -> Path:
     Args:
         root: Where the runs of a learner are written down; nothing else is in there.
     """
-    oldest_first = sorted(root.glob(f"*/{JOURNAL}"), key=lambda path: path.stat().st_mtime)
+    oldest_first = sorted(root.glob(f"*/{JOURNAL}"))  # by name, which is the time they began
     for path in oldest_first[: -(KEPT_RUNS - 1)]:
         shutil.rmtree(path.parent, ignore_errors=True)
     return root / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
@@ -117,7 +117,10 @@ def list_journals(folder: Path) -> pd.DataFrame:
     """
     found = []
     for path in folder.glob(f"*/{JOURNAL}"):
-        ends = _ends_of(path)
+        try:
+            ends = _ends_of(path)
+        except FileNotFoundError:
+            continue  # a run that began meanwhile has deleted it
         if "clock" in ends:
             found.append(
                 {

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import psutil
@@ -114,8 +115,19 @@ def test_runs_are_listed_with_the_newest_first(tmp_path):
 
 def test_only_the_last_runs_are_kept(tmp_path):
     for number in range(KEPT_RUNS + 3):
-        write_journal(tmp_path / f"run-{number}", 1000.0 + number, [])
+        write_journal(tmp_path / f"run-{number:02}", 1000.0 + number, [])
     folder = next_folder(tmp_path)
     assert not folder.exists()
     assert len(list(tmp_path.iterdir())) == KEPT_RUNS - 1
-    assert not (tmp_path / "run-3").exists()
+    assert not (tmp_path / "run-03").exists()
+
+
+def test_runs_that_begin_at_once_tidy_up_together(tmp_path):
+    for number in range(300):
+        write_journal(tmp_path / f"run-{number:03}", 1000.0 + number, [])
+    with ThreadPoolExecutor(8) as pool:
+        folders = [pool.submit(next_folder, tmp_path) for _ in range(8)]
+        listed = [pool.submit(list_journals, tmp_path) for _ in range(8)]
+    assert len({call.result() for call in folders}) == len(folders)
+    assert all(len(call.result()) >= KEPT_RUNS - 1 for call in listed)
+    assert len(list_journals(tmp_path)) == KEPT_RUNS - 1
