@@ -17,6 +17,7 @@ import pytest
 from lab_utils.controlplane import launch
 from lab_utils.session import Lab
 from lab_utils.settings import load_settings
+from tests.tools.kind_world import World, kind_world
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -86,3 +87,12 @@ def deployed(lab: Lab) -> Lab:
     """Give the lab in its known state: primary and backup Ready behind the Services."""
     lab.ensure()
     return lab
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+    """Give a machine on which `kind`, `docker` and the engine say what they are told to."""
+    with kind_world(tmp_path) as world:
+        for name, value in world.environ.items():
+            monkeypatch.setenv(name, value)
+        yield world

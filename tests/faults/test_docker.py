@@ -14,7 +14,7 @@ from lab_utils.backends.choose import choose
 from lab_utils.backends.engine import connect, probe
 from lab_utils.errors import BackendUnavailable, ClusterError, ImageError, LabError
 from lab_utils.settings import load_settings
-from tests.tools.kind_world import CREATE, kind_world
+from tests.tools.kind_world import CREATE
 
 SOON_S = 30.0
 
@@ -33,14 +33,6 @@ REASONS = {
     "17 gone": ("Cannot connect to the Docker daemon at unix:///x", "start Docker"),
     "16 rights": ("permission denied while trying to connect to the daemon", "usermod -aG docker"),
 }
-
-
-@pytest.fixture
-def world(monkeypatch, tmp_path):
-    with kind_world(tmp_path) as world:
-        for name, value in world.environ.items():
-            monkeypatch.setenv(name, value)
-        yield world
 
 
 @pytest.fixture(autouse=True)

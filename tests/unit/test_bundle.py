@@ -10,7 +10,6 @@ from lab_utils.bundle.load import load_bundle
 from lab_utils.bundle.make import PARTS, Part, make_bundle, project_files
 from lab_utils.errors import ImageError, InvalidInput
 from lab_utils.settings import load_settings
-from tests.tools.kind_world import kind_world
 
 
 def nothing(done, total):
@@ -125,12 +124,9 @@ def test_a_bundle_has_the_project_and_nothing_that_was_made_here(settings, tmp_p
         assert f"{ROOT}/pyproject.toml" in tar.getnames()
 
 
-def test_docker_saves_several_images_into_one_archive(tmp_path, monkeypatch):
-    with kind_world(tmp_path) as world:
-        for name, value in world.environ.items():
-            monkeypatch.setenv(name, value)
-        world.engine.image = {"Id": "x", "Architecture": "amd64", "RepoTags": ["a:1", "b:1"]}
-        make._save(["a:1", "b:1"], tmp_path / "i.tar.gz", make.Bar())
-        assert world.calls[-1][-2:] == ["a:1", "b:1"]
-        assert (tmp_path / "i.tar.gz").stat().st_size
-        assert not (tmp_path / "i.tar").exists()
+def test_docker_saves_several_images_into_one_archive(world, tmp_path):
+    world.engine.image = {"Id": "x", "Architecture": "amd64", "RepoTags": ["a:1", "b:1"]}
+    make._save(["a:1", "b:1"], tmp_path / "i.tar.gz", make.Bar())
+    assert world.calls[-1][-2:] == ["a:1", "b:1"]
+    assert (tmp_path / "i.tar.gz").stat().st_size
+    assert not (tmp_path / "i.tar").exists()

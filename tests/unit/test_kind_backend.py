@@ -23,16 +23,8 @@ from lab_utils.errors import (
     NotFound,
     PortBusy,
 )
-from tests.tools.kind_world import FAILS, HANGS, kind_world
+from tests.tools.kind_world import FAILS, HANGS
 from tests.tools.services import node_port_service
-
-
-@pytest.fixture
-def world(monkeypatch, tmp_path):
-    with kind_world(tmp_path) as world:
-        for name, value in world.environ.items():
-            monkeypatch.setenv(name, value)
-        yield world
 
 
 def test_create_calls_kind_once_with_our_own_files(world):
