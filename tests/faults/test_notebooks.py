@@ -13,6 +13,7 @@ from nbconvert import HTMLExporter
 from lab_utils import charts
 from tests.tools.kernels import environment_of
 from tests.tools.made_runs import simple_run
+from tests.tools.run_course import double
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00_preflight.ipynb"
@@ -21,7 +22,7 @@ NOTEBOOK = ROOT / "notebooks" / "00_preflight.ipynb"
 @pytest.mark.fault(4)
 def test_04_every_cell_may_be_run_twice(lab):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells for _ in range(2)]
+    notebook.cells = double(notebook.cells)
     client = NotebookClient(
         notebook, timeout=120, kernel_name="python3",
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},

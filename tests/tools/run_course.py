@@ -29,6 +29,7 @@ from typing import Any
 
 import nbformat
 import pandas as pd
+from nbformat import NotebookNode
 
 from lab_utils.course.claims import all_claims
 from lab_utils.course.records import FILE, read_records
@@ -49,13 +50,11 @@ class World:
         name: Of the cluster.
         notebooks: Their numbers, in the order to run them.
         seed: LAB_SEED of all of them.
-        twice: Whether every cell is run twice in a row.
     """
 
     name: str
     notebooks: tuple[str, ...]
     seed: int
-    twice: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,7 @@ class Played:
     verdicts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def make_worlds(
-    notebooks: Sequence[str], rounds: int, order: str, *, seeds: bool, twice: bool = False
-) -> list[World]:
+def make_worlds(notebooks: Sequence[str], rounds: int, order: str, *, seeds: bool) -> list[World]:
     """Plan the worlds: one per round, or one per round and notebook if each runs alone.
 
     Args:
@@ -87,19 +84,19 @@ def make_worlds(
         rounds: How often each notebook runs.
         order: One of ORDERS.
         seeds: Whether each round has a seed of its own; else all have the course's.
-        twice: Whether every cell is run twice in a row.
     """
     turn = tuple(reversed(notebooks)) if order == "reverse" else tuple(notebooks)
     shares = [(number,) for number in turn] if order == "alone" else [turn]
     return [
-        World(f"course-{k}-{'-'.join(share) if order == 'alone' else order}", share, seed, twice)
+        World(f"course-{k}-{'-'.join(share) if order == 'alone' else order}", share, k * seeds or 1)
         for k in range(1, rounds + 1)
         for share in shares
-        for seed in [k if seeds else 1]
     ]
 
 
-def play(world: World, profile: str, stopped: threading.Event) -> Iterator[Played]:
+def play(
+    world: World, profile: str, stopped: threading.Event, *, twice: bool = False
+) -> Iterator[Played]:
     """Run the notebooks of a world until told to stop, and end its cluster, whatever happens."""
     with tempfile.TemporaryDirectory(prefix=f"{world.name}-") as folder:
         environment = os.environ | {
@@ -114,15 +111,17 @@ def play(world: World, profile: str, stopped: threading.Event) -> Iterator[Playe
                 if stopped.is_set():
                     return
                 results = Path(folder) / "results" / number
-                yield _run(world, number, environment | {"LAB_RESULTS_DIR": str(results)}, results)
+                what = _double(number, Path(folder)) if twice else number
+                own = environment | {"LAB_RESULTS_DIR": str(results)}
+                yield _run(world, number, [*_LAB, "run", what], own, results)
         finally:
             subprocess.run([*_LAB, "down"], env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
-def _run(world: World, number: str, environment: dict[str, str], results: Path) -> Played:
+def _run(
+    world: World, number: str, command: Sequence[str], environment: dict[str, str], results: Path
+) -> Played:
     started_s = time.monotonic()
-    what = _double(number, results.parent) if world.twice else number
-    command = [*_LAB, "run", what]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=_AT_MOST_S, check=False
     )
@@ -138,17 +137,16 @@ def _run(world: World, number: str, environment: dict[str, str], results: Path) 
 
 
 def _double(number: str, folder: Path) -> str:
-    """Write a copy of a notebook in which every cell stands twice."""
-    folder.mkdir(exist_ok=True)
     [path] = find_notebooks([number])
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [
-        nbformat.from_dict({**cell, "id": f"{cell.id}-{k}"})
-        for cell in notebook.cells
-        for k in (1, 2)
-    ]
+    notebook.cells = double(notebook.cells)
     nbformat.write(notebook, folder / path.name)
     return str(folder / path.name)
+
+
+def double(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Put every cell of a notebook twice, as somebody runs them who is not sure."""
+    return [nbformat.from_dict({**cell, "id": f"{cell.id}-{k}"}) for cell in cells for k in (1, 2)]
 
 
 def tabulate_claims(played: Sequence[Played], numbers: Sequence[str]) -> pd.DataFrame:
@@ -223,13 +221,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=FILE_OUT)
     given = parser.parse_args()
     numbers = [path.name[:2] for path in find_notebooks(given.notebooks)]
-    worlds = make_worlds(numbers, given.rounds, given.order, seeds=given.seeds, twice=given.twice)
+    worlds = make_worlds(numbers, given.rounds, given.order, seeds=given.seeds)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     played: list[Played] = []
     lock, stopped = threading.Lock(), threading.Event()
 
     def live(world: World) -> None:
-        for one in play(world, given.profile, stopped):
+        for one in play(world, given.profile, stopped, twice=given.twice):
             with lock, given.out.open("a") as file:
                 played.append(one)
                 file.write(json.dumps(asdict(one)) + "\n")
