@@ -71,12 +71,16 @@ class Candidate(Background):
         super().__init__(f"candidate-{name}")
         self._cluster, self._lease, self._candidate = cluster, lease, name
         self._pace, self._is_alive, self._lead = pace, is_alive, lead
-        self._seen, self._seen_s = ("", ""), 0.0
         self._become_another()
 
     def _become_another(self) -> None:
-        """Take a new identity: who has resigned waits for the Lease like everybody else."""
+        """Begin again as a new process would: a new identity, and no Lease seen yet.
+
+        So who has resigned waits for a whole lease_s from its next look, and those who have waited
+        meanwhile come first.
+        """
         self._identity = f"{self._candidate}-{secrets.token_hex(3)}"
+        self._seen, self._seen_s = ("", ""), 0.0
         self.leads, self._renewed_s = False, 0.0
 
     def _leave(self, *, late: bool) -> None:

@@ -1,12 +1,17 @@
 """A failover that a sceptic believes: who is asked, who answers, and what is lost."""
 
+import threading
+import time
+
 import pandas as pd
 import pytest
 
 from lab_utils import theory
 from lab_utils.analysis import select_judged
 from lab_utils.errors import InvalidInput
+from lab_utils.lease import Candidate, Pace
 from lab_utils.runs import Run
+from lab_utils.waiting import wait_for
 
 pytestmark = pytest.mark.machines
 
@@ -117,6 +122,32 @@ def test_a_live_leader_stays_for_much_longer_than_its_lease(deployed):
     assert election.leaders == ["primary"]
     assert set(run.requests["role"]) == {"primary"}
     assert "inference-leader" not in deployed.get("leases").get("Name", []), "it takes it along"
+
+
+def test_a_leader_that_has_resigned_waits_for_the_lease_like_everybody_else(deployed):
+    pace, server, won_s = Pace(lease_s=3.0, renew_s=0.5, retry_s=0.1), threading.Event(), []
+    leader = Candidate(
+        deployed.cluster,
+        "resigned",
+        "one",
+        pace=pace,
+        is_alive=server.is_set,
+        lead=lambda: won_s.append(time.monotonic()),
+    )
+
+    def holds(condition) -> None:
+        wait_for(lambda: condition() or None, timeout_s=10, late=AssertionError)
+
+    server.set()
+    with leader:
+        holds(lambda: won_s)
+        server.clear()
+        holds(lambda: not leader.leads)
+        back_s = time.monotonic()
+        server.set()
+        holds(lambda: len(won_s) > 1)
+    deployed.cluster.delete("lease", "resigned")
+    assert won_s[1] - back_s >= pace.lease_s
 
 
 @pytest.mark.parametrize("style", ["selector_switch", "election"])
