@@ -18,6 +18,7 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
+from lab_utils.waiting import wait_for
 from tests.contract.cluster import Namespace, Object
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "watch"
@@ -68,6 +69,24 @@ class Recorder:
     def now_s(self) -> float:
         """Give the time on the clock of the rows."""
         return time.monotonic() - self._started_s
+
+    def until(self, key: str, value: str, timeout_s: float = 30.0) -> None:
+        """Wait until a field has taken a value, for however short a time.
+
+        Args:
+            key: Object and field, as a story names them.
+            value: What it must have been.
+            timeout_s: How long to wait.
+        """
+
+        def look() -> bool | None:
+            return value in story(list(self.rows), self.before).get(key, ()) or None
+
+        def late() -> AssertionError:
+            told = story(list(self.rows), self.before)
+            return AssertionError(f"{key} was not {value} within {timeout_s} s, but {told}")
+
+        wait_for(look, timeout_s=timeout_s, late=late)
 
     def stop(self) -> "Recorder":
         """End the watches."""

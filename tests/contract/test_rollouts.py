@@ -99,8 +99,7 @@ def test_a_force_deleted_pod_is_gone_at_once(web: Namespace) -> None:
     (pod,) = pods_of(web)
     web.delete("Pod", pod["metadata"]["name"], gracePeriodSeconds=0)
     assert web.read("Pod", pod["metadata"]["name"]) is None
-    web.until("Deployment", "web", holds("Available", "False"))
-    web.until("Deployment", "web", rolled_out)
+    recorder.until("Deployment 1 Available", "MinimumReplicasAvailable")
     wait_for(
         lambda: "Killing" in web.events(pod["metadata"]["name"]) or None,
         timeout_s=30,
@@ -114,8 +113,7 @@ def test_a_killed_container_is_started_again(lab: Lab, web: Namespace) -> None:
     recorder = Recorder(web, *KINDS)
     (pod,) = pods_of(web)
     lab.backend.signal_container(web.name, pod["metadata"]["name"], "worker", "KILL")
-    web.until("Deployment", "web", holds("Available", "False"))
-    web.until("Deployment", "web", rolled_out)
+    recorder.until("Deployment 1 Available", "MinimumReplicasAvailable")
     assert recorder.differences("07-kill9", healthy) == {}
 
 
